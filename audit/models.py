@@ -1,0 +1,140 @@
+"""What was done: kvadmin's own ledger, and Azure's access log beside it. No column holds a secret value."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class LedgerEntry(models.Model):
+    """One fact, added by audit/ledger.py and never changed: database triggers refuse UPDATE and DELETE.
+
+    Names are copied, and no key points anywhere: history outlives its subject. `act` ties the rows of one act together.
+    """
+
+    class Phase(models.TextChoices):
+        INTENT = "intent", "Intended"
+        DONE = "done", "Done"
+        REVEALED = "revealed", "Revealed"
+        FAILED = "failed", "Failed"
+        REFUSED = "refused", "Refused"
+
+    seq = models.BigIntegerField(primary_key=True)  # 1, 2, 3, ... without a gap
+    act = models.UUIDField(db_index=True)
+    at = models.DateTimeField(db_index=True)
+    phase = models.CharField(max_length=10, choices=Phase)
+    action = models.CharField(max_length=30)
+    person_id = models.CharField(max_length=40, db_index=True)  # empty: kvadmin itself
+    person = models.CharField(max_length=200)
+    address = models.CharField(max_length=45, blank=True)
+    vault = models.CharField(max_length=127, blank=True)  # lower case
+    secret = models.CharField(max_length=127, blank=True)  # lower case
+    version = models.CharField(max_length=32, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    code = models.CharField(max_length=40, blank=True)  # why it failed or was refused: a gateway or policy code
+    note = models.CharField(max_length=500, blank=True)  # one sentence of our own, such as the policy's reason
+    request_id = models.CharField(max_length=64, blank=True)  # Azure's x-ms-request-id: its log's CorrelationId
+    region = models.CharField(max_length=64, blank=True)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-seq"]
+        verbose_name_plural = "ledger entries"
+        indexes = [
+            models.Index(fields=["vault", "secret", "-seq"], name="ledger_by_secret"),
+            models.Index(fields=["request_id"], name="ledger_by_request", condition=~models.Q(request_id="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action} {self.phase}"
+
+
+class LedgerHead(models.Model):
+    """The chain's end: one row, locked while a fact is added, so that two writers can never fork the chain."""
+
+    seq = models.BigIntegerField(default=0)
+    hash = models.CharField(max_length=64, default="0" * 64)
+
+
+class AccessEvent(models.Model):
+    """One row of Azure's access log, normalised by audit/parse.py, with the raw row kept beside it."""
+
+    class Outcome(models.TextChoices):
+        OK = "ok", "Succeeded"
+        DENIED = "denied", "Denied"
+        MISSING = "missing", "Not found"
+        FAILED = "failed", "Failed"
+
+    class Kind(models.TextChoices):
+        PERSON = "person", "Person"
+        MANAGED_IDENTITY = "managed-identity", "Managed identity"
+        APP = "app", "Application"
+        UNKNOWN = "unknown", "Unknown"
+
+    class Match(models.TextChoices):
+        """Which list a row is on. Only reads of a value are sorted; everything else is OTHER."""
+
+        OTHER = "other", "Not a read"
+        EXPLAINED = "explained", "Explained"
+        AROUND = "around", "Around kvadmin"
+        UNEXPLAINED = "unexplained", "Unexplained"
+
+    id = models.BigAutoField(primary_key=True)
+    fingerprint = models.CharField(max_length=64, unique=True)  # of what makes two rows the same event
+    at = models.DateTimeField()
+    vault = models.CharField(max_length=127)  # lower case
+    operation = models.CharField(max_length=64)
+    object_kind = models.CharField(max_length=20, blank=True)  # secrets, keys, certificates, deletedsecrets ...
+    name = models.CharField(max_length=127, blank=True)  # lower case
+    version = models.CharField(max_length=32, blank=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    who = models.CharField(max_length=300, blank=True)
+    who_kind = models.CharField(max_length=20, choices=Kind, default=Kind.UNKNOWN)
+    via = models.CharField(max_length=100, blank=True)  # the client: portal, CLI, SDK, kvadmin
+    app_id = models.CharField(max_length=36, blank=True)
+    object_id = models.CharField(max_length=36, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    agent = models.CharField(max_length=500, blank=True)
+    correlation_id = models.CharField(max_length=64, blank=True, db_index=True)
+    is_read = models.BooleanField(default=False)  # a value left the vault
+    match = models.CharField(max_length=12, choices=Match, default=Match.OTHER)
+    ledger_act = models.UUIDField(null=True, db_index=True)
+    person = models.CharField(max_length=200, blank=True)  # from the ledger, when explained
+    person_id = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    source = models.CharField(max_length=20)  # AZKVAuditLogs or AzureDiagnostics
+    raw = models.JSONField()
+    ingested_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="event_by_time"),
+            models.Index(fields=["vault", "name", "-at"], name="event_by_secret"),
+            models.Index(fields=["who", "-at"], name="event_by_who"),
+            models.Index(fields=["match", "-at"], name="event_by_match"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.vault}/{self.name} {self.outcome}"
+
+
+class Watermark(models.Model):
+    """How far the access log of one workspace has been taken in. It moves only after the rows are committed."""
+
+    workspace_id = models.CharField(max_length=36, unique=True)
+    complete_up_to = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    code = models.CharField(max_length=40, blank=True)  # why the last try failed; empty: it did not
+    note = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} up to {self.complete_up_to}"
+
+
+def new_act() -> uuid.UUID:
+    """An id for one act: opaque, so that it may travel to Azure in the User-Agent."""
+    return uuid.uuid4()

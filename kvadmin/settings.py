@@ -1,0 +1,209 @@
+"""All settings, read from the environment (see the README's table). Nothing is configured anywhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from kvadmin import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Azure -----------------------------------------------------------------------------------------------------------
+CLOUDS = ("public", "usgovernment", "china")
+CREDENTIALS = (
+    "managed-identity",
+    "workload-identity",
+    "client-secret",
+    "client-certificate",
+    "azure-cli",
+    "default",
+)
+KVADMIN_CLOUD = env.choice("KVADMIN_CLOUD", "public", CLOUDS)
+KVADMIN_CREDENTIAL = env.choice("KVADMIN_CREDENTIAL", "managed-identity", CREDENTIALS)
+KVADMIN_TENANT_ID = env.text("AZURE_TENANT_ID")
+KVADMIN_CLIENT_ID = env.text("AZURE_CLIENT_ID")
+KVADMIN_CLIENT_SECRET = env.text("AZURE_CLIENT_SECRET")
+KVADMIN_CLIENT_CERTIFICATE = env.text("AZURE_CLIENT_CERTIFICATE_PATH")
+KVADMIN_ALLOWED_TENANTS = env.words("KVADMIN_ALLOWED_TENANTS")
+KVADMIN_SUBSCRIPTIONS = env.words("KVADMIN_SUBSCRIPTIONS")
+KVADMIN_WORKSPACES = env.words("KVADMIN_WORKSPACES")
+KVADMIN_CA_FILE = env.text("KVADMIN_CA_FILE")
+KVADMIN_UNCHECKED_CHALLENGE_HOSTS = [host.lower() for host in env.words("KVADMIN_UNCHECKED_CHALLENGE_HOSTS")]
+# Empty: the real Azure. http://127.0.0.1:PORT: an emulator process. memory://NAME: one in this process (tests).
+KVADMIN_EMULATOR = env.text("KVADMIN_EMULATOR")
+if KVADMIN_EMULATOR and urlsplit(KVADMIN_EMULATOR).scheme not in {"http", "memory"}:
+    raise ImproperlyConfigured("KVADMIN_EMULATOR: must be http://127.0.0.1:PORT, or empty for the real Azure.")
+
+# --- The clock's jobs ------------------------------------------------------------------------------------------------
+KVADMIN_SYNC_MINUTES = env.number("KVADMIN_SYNC_MINUTES", 15, low=1, high=1440)
+KVADMIN_INGEST_MINUTES = env.number("KVADMIN_INGEST_MINUTES", 5, low=1, high=1440)
+KVADMIN_INGEST_OVERLAP_MINUTES = env.number("KVADMIN_INGEST_OVERLAP_MINUTES", 60, low=1, high=1440)
+KVADMIN_INGEST_FIRST_DAYS = env.number("KVADMIN_INGEST_FIRST_DAYS", 30, low=1, high=730)
+KVADMIN_SYNC_PARALLEL = env.number("KVADMIN_SYNC_PARALLEL", 8, low=1, high=64)
+
+# --- Reveal ----------------------------------------------------------------------------------------------------------
+KVADMIN_REVEAL_SECONDS = env.number("KVADMIN_REVEAL_SECONDS", 30, low=5, high=600)
+KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, high=10_000)
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+DEBUG = env.switch("KVADMIN_DEBUG")
+SECRET_KEY = env.text("KVADMIN_SECRET_KEY")
+if not SECRET_KEY and DEBUG:
+    # A development server may run without a key of its own; check kvadmin.E001 refuses this outside DEBUG.
+    SECRET_KEY = "development-only-not-a-secret"  # noqa: S105 - not a credential, refused outside DEBUG
+ALLOWED_HOSTS = env.words("KVADMIN_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("KVADMIN_TRUSTED_ORIGINS")
+# The demo's sign-in page with one button per role; check kvadmin.E003 refuses it without the emulator.
+KVADMIN_DEMO = env.switch("KVADMIN_DEMO")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_tasks",
+    "django_tasks_db",
+    "csp",
+    "lucide",
+    "kvadmin",
+    "kvadmin.jobs",
+    "vaults",
+    "audit",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "kvadmin.middleware.HtmxSignInMiddleware",
+    "kvadmin.middleware.NoStoreMiddleware",
+]
+ROOT_URLCONF = "kvadmin.urls"
+WSGI_APPLICATION = "kvadmin.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "kvadmin.context.page",
+            ],
+            "builtins": ["kvadmin.templatetags.kv", "lucide.templatetags.lucide"],
+        },
+    }
+]
+
+DATABASES = {
+    "default": env.url_config(
+        "DATABASE_URL", f"sqlite:///{BASE_DIR / 'kvadmin.sqlite3'}", environ.Env.db_url_config
+    )
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # Writers queue instead of failing, and readers never wait for them.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+    DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {"default": env.url_config("CACHE_URL", "locmemcache://", environ.Env.cache_url_config)}
+TASKS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": env.text("KVADMIN_TASKS_BACKEND", "django_tasks_db.DatabaseBackend")}
+}
+
+AUTH_USER_MODEL = "vaults.Person"
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign-in"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    }
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- What the browser may do -----------------------------------------------------------------------------------------
+HTTPS = env.switch("KVADMIN_HTTPS", default=not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_USE_SESSIONS = True
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env.switch("KVADMIN_BEHIND_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    name: [] for name in ("camera", "geolocation", "microphone", "payment", "usb", "display-capture")
+} | {"clipboard-write": ["self"]}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    # The SDK's loggers can print headers and, misconfigured, bodies: never below WARNING (check kvadmin.E004).
+    "loggers": {"azure": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}, "msal": {"level": "WARNING"}},
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,7 @@
+"""Where everything lives. Each app names its own pages."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,24 @@
+"""What there is, and who may do what. No column of any model can hold a secret value."""
+
+from vaults.models.person import Person
+from vaults.models.policy import RevealPolicy
+from vaults.models.role import Role, RoleAssignment
+from vaults.models.scope import ScopeKind, Scoped
+from vaults.models.secret import Secret
+from vaults.models.sync import SyncRun
+from vaults.models.vault import Health, LogState, Subscription, Vault
+
+__all__ = [
+    "Health",
+    "LogState",
+    "Person",
+    "RevealPolicy",
+    "Role",
+    "RoleAssignment",
+    "ScopeKind",
+    "Scoped",
+    "Secret",
+    "Subscription",
+    "SyncRun",
+    "Vault",
+]
