@@ -57,6 +57,9 @@ class LedgerHead(models.Model):
     seq = models.BigIntegerField(default=0)
     hash = models.CharField(max_length=64, default="0" * 64)
 
+    def __str__(self) -> str:
+        return f"head at {self.seq}"
+
 
 class AccessEvent(models.Model):
     """One row of Azure's access log, normalised by audit/parse.py, with the raw row kept beside it."""

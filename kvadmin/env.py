@@ -58,7 +58,7 @@ def url_config(name: str, default: str, parse: Callable[[str], Any]) -> dict[str
     """A URL such as DATABASE_URL as Django's dictionary; the URL itself may hold a password and is never printed."""
     try:
         found = parse(text(name, default))
-    except Exception:
+    except Exception:  # noqa: BLE001 - each parser raises its own kinds, and their texts may quote the URL
         raise ImproperlyConfigured(f"{name}: cannot be read as a URL of that kind.") from None
     if not isinstance(found, dict):
         raise ImproperlyConfigured(f"{name}: cannot be read as a URL of that kind.")

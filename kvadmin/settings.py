@@ -114,9 +114,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 DATABASES = {
-    "default": env.url_config(
-        "DATABASE_URL", f"sqlite:///{BASE_DIR / 'kvadmin.sqlite3'}", environ.Env.db_url_config
-    )
+    "default": env.url_config("DATABASE_URL", f"sqlite:///{BASE_DIR / 'kvadmin.sqlite3'}", environ.Env.db_url_config)
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Writers queue instead of failing, and readers never wait for them.
@@ -202,7 +200,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"console": {"class": "logging.StreamHandler"}},
-    "root": {"handlers": ["console"], "level": env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    "root": {
+        "handlers": ["console"],
+        "level": env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    },
     # The SDK's loggers can print headers and, misconfigured, bodies: never below WARNING (check kvadmin.E004).
     "loggers": {"azure": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}, "msal": {"level": "WARNING"}},
 }

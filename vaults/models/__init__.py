@@ -3,7 +3,7 @@
 from vaults.models.person import Person
 from vaults.models.policy import RevealPolicy
 from vaults.models.role import Role, RoleAssignment
-from vaults.models.scope import ScopeKind, Scoped
+from vaults.models.scope import Scoped, ScopeKind
 from vaults.models.secret import Secret
 from vaults.models.sync import SyncRun
 from vaults.models.vault import Health, LogState, Subscription, Vault

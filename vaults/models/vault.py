@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Health(models.TextChoices):
-    """What kvadmin met when it last listed a vault. The word is the gateway's error code (kvadmin/gateway/errors.py)."""
+    """What kvadmin met when it last listed a vault. The word is the code of a gateway error."""
 
     UNKNOWN = "unknown", "Not checked yet"
     OK = "ok", "Healthy"

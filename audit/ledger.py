@@ -1,0 +1,203 @@
+"""The only writer of the ledger. It takes named fields only, so that a value has no way in.
+
+Every row carries the hash of the one before it. The chain's head is one locked row, so that two writers never fork it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from audit.models import LedgerEntry, LedgerHead, new_act
+from kvadmin.actions import Action
+
+Phase = LedgerEntry.Phase
+GENESIS = "0" * 64
+_HASHED = [field.name for field in LedgerEntry._meta.concrete_fields if field.name not in {"hash", "at", "act"}]
+
+
+class LedgerUnavailable(Exception):
+    """The ledger cannot be written. Whatever was to be recorded must not happen."""
+
+    code = "ledger-unavailable"
+    sentence = "The ledger cannot be written, so nothing was done and no value left the vault. Try again shortly."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a stable id, the name to remember, and the address the request came from."""
+
+    id: str
+    name: str
+    address: str = ""
+
+
+CLOCK = Actor("", "kvadmin")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is acted on, by name: nothing here points at a row that could be deleted."""
+
+    vault: str = ""
+    secret: str = ""
+    version: str = ""
+
+
+class Attempt:
+    """An act whose intent is on record. `revealed` puts its outcome on record; leaving without one means failure."""
+
+    def __init__(self, action: Action, actor: Actor, target: Target, reason: str) -> None:
+        self.id = new_act()
+        self.closed = False
+        self._facts = {"action": action, "actor": actor, "target": target, "reason": reason}
+        _append(self.id, Phase.INTENT, **self._facts)  # type: ignore[arg-type] # the same facts, each time
+
+    def revealed(self, *, version: str, request_id: str, region: str) -> None:
+        """Put on record that Azure gave the value out: which version, and the id Azure logs for this read."""
+        target: Target = self._facts["target"]  # type: ignore[assignment] # as given in __init__
+        self._facts["target"] = Target(target.vault, target.secret, version)
+        self._close(Phase.REVEALED, request_id=request_id, region=region)
+
+    def failed(self, error: BaseException) -> None:
+        """Put on record that it came to nothing, with the error's own code. Its text stays out of the ledger."""
+        code = str(getattr(error, "code", "") or "crashed")
+        self._close(Phase.FAILED, code=code, request_id=str(getattr(error, "request_id", "") or ""))
+
+    def _close(self, phase: LedgerEntry.Phase, **outcome: str) -> None:
+        if not self.closed:
+            _append(self.id, phase, **self._facts, **outcome)  # type: ignore[arg-type] # the same facts, each time
+            self.closed = True
+
+
+@contextmanager
+def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -> Iterator[Attempt]:
+    """Bracket an act: the intent is committed before the body runs, its outcome before the body's result is used.
+
+    Raises LedgerUnavailable when either row cannot be written; the caller then has nothing to show.
+    """
+    act = Attempt(action, actor, target, reason)
+    try:
+        yield act
+    except BaseException as error:
+        act.failed(error)
+        raise
+    if not act.closed:
+        act.failed(RuntimeError("no outcome was recorded"))
+
+
+def record(
+    action: Action, actor: Actor, target: Target | None = None, *, reason: str = "", code: str = "", note: str = ""
+) -> LedgerEntry:
+    """Add one row for an act that is done, in the caller's transaction: both are committed, or neither."""
+    return _append(
+        new_act(), Phase.DONE, action, actor, target or Target(), reason=reason, code=code, note=note, durable=False
+    )
+
+
+def refuse(
+    action: Action, actor: Actor, target: Target | None = None, *, code: str, note: str, reason: str = ""
+) -> LedgerEntry:
+    """Add one row for an act that was refused. It is committed at once: raising afterwards must not undo it."""
+    return _append(new_act(), Phase.REFUSED, action, actor, target or Target(), reason=reason, code=code, note=note)
+
+
+def _append(
+    act: uuid.UUID,
+    phase: LedgerEntry.Phase,
+    action: Action,
+    actor: Actor,
+    target: Target,
+    *,
+    reason: str = "",
+    code: str = "",
+    note: str = "",
+    request_id: str = "",
+    region: str = "",
+    durable: bool = True,
+) -> LedgerEntry:
+    entry = LedgerEntry(
+        act=act, phase=phase, action=action.word, person_id=actor.id, person=actor.name, address=actor.address,
+        vault=target.vault.lower(), secret=target.secret.lower(), version=target.version,
+        reason=reason, code=code, note=note, request_id=request_id, region=region,
+    )  # fmt: skip
+    _tidy(entry)
+    try:
+        with transaction.atomic(durable=durable):
+            _chain(entry)
+    except DatabaseError:
+        raise LedgerUnavailable from None
+    return entry
+
+
+def _tidy(entry: LedgerEntry) -> None:
+    """Cut texts to their columns and drop NUL, which PostgreSQL refuses: a long name must not stop a record."""
+    for field in LedgerEntry._meta.concrete_fields:
+        value = getattr(entry, field.attname)
+        if isinstance(value, str):
+            setattr(entry, field.attname, value.replace("\x00", "")[: field.max_length])
+
+
+def _chain(entry: LedgerEntry) -> None:
+    head, _ = LedgerHead.objects.select_for_update().get_or_create(pk=1)
+    entry.seq, entry.previous_hash, entry.at = head.seq + 1, head.hash, timezone.now()
+    entry.hash = digest(entry)
+    entry.save(force_insert=True)
+    head.seq, head.hash = entry.seq, entry.hash
+    head.save()
+
+
+def digest(entry: LedgerEntry) -> str:
+    """SHA-256 over every field but the hash itself, as canonical JSON with the time in UTC microseconds."""
+    facts = {name: getattr(entry, name) for name in _HASHED}
+    facts |= {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"), "act": str(entry.act)}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What verifying found: how many rows hold, and the first that does not."""
+
+    rows: int
+    first_bad: int | None = None
+    why: str = ""
+
+    @property
+    def intact(self) -> bool:
+        return self.first_bad is None
+
+
+def verify() -> Chain:
+    """Walk the whole chain in order. Memory stays flat: rows are streamed."""
+    seq, previous = 0, GENESIS
+    for entry in LedgerEntry.objects.order_by("seq").iterator(chunk_size=2000):
+        why = _fault(entry, seq + 1, previous)
+        if why:
+            return Chain(seq, min(entry.seq, seq + 1), why)
+        seq, previous = entry.seq, entry.hash
+    head = LedgerHead.objects.filter(pk=1).first()
+    if (head.seq, head.hash) != (seq, previous) if head else seq:
+        return Chain(seq, seq + 1, "rows are missing at the end")
+    return Chain(seq)
+
+
+def _fault(entry: LedgerEntry, expected: int, previous: str) -> str:
+    if entry.seq != expected:
+        return f"row {expected} is missing"
+    if entry.previous_hash != previous:
+        return "it does not follow the row before it"
+    if entry.hash != digest(entry):
+        return "its content was changed"
+    return ""

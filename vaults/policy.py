@@ -1,0 +1,186 @@
+"""May this person do this here, and why? The only place that decides; views ask in their first line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest
+
+from audit import ledger
+from kvadmin import actions as a
+from kvadmin.actions import Action
+from vaults.models import Person, RevealPolicy, RoleAssignment, ScopeKind, Secret, Vault
+
+Mode = RevealPolicy.Mode
+_STRICTNESS = {Mode.FORBIDDEN: 2, Mode.APPROVAL: 1, Mode.DIRECT: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Yes or no, a short code for the ledger, and the reason as one sentence for the person."""
+
+    allowed: bool
+    reason: str
+    code: str = ""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+def _yes(reason: str) -> Decision:
+    return Decision(allowed=True, reason=reason)
+
+
+def _no(code: str, reason: str) -> Decision:
+    return Decision(allowed=False, reason=reason, code=code)
+
+
+class Refused(PermissionDenied):
+    """A refusal that is already on record. Its text is the decision's reason."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision.reason)
+        self.decision = decision
+
+
+def may(person: Person | AnonymousUser, action: Action, vault: Vault | None = None, key: str = "") -> Decision:
+    """Decide for an act without a target (any scope will do), on a vault, or on the secret `key` (lower case) in it.
+
+    Roles are read once per request and person, when they are used, never from a session.
+    """
+    held = [role for role in assignments(person) if action in role.actions]
+    if not held:
+        return _no("no-role", f"You hold no role that may do this ({action.label.lower()}).")
+    if vault is None:
+        return _yes(f"{held[0]}.")
+    for role in held:
+        if _covers(role, action, vault, key):
+            return _by_policy(vault, key, str(role)) if action == a.SECRET_REVEAL else _yes(f"{role}.")
+    return _no("no-role-here", f"Your roles that may do this do not reach {vault}.")
+
+
+def assignments(person: Person | AnonymousUser) -> list[RoleAssignment]:
+    """The person's roles in force, own and by group: one query per request, kept on the request's person object."""
+    if not isinstance(person, Person) or not person.is_active:
+        return []
+    held: list[RoleAssignment] | None = getattr(person, "_assignments", None)
+    if held is None:
+        mine = Q(person=person) | Q(group__in=person.groups.values("pk"))
+        held = list(RoleAssignment.objects.in_force().filter(mine).select_related("subscription", "vault", "group"))
+        person._assignments = held  # type: ignore[attr-defined] # lives as long as the request
+    return held
+
+
+def _covers(role: RoleAssignment, action: Action, vault: Vault, key: str) -> bool:
+    if role.scope_kind == ScopeKind.PREFIX and action == a.VAULT_LIST:
+        return role.vault_id == vault.pk
+    return role.covers(vault, key)
+
+
+def policy_for(vault: Vault, key: str) -> RevealPolicy | None:
+    """The reveal policy in force for a secret: the most specific scope wins, and of two equals the stricter one."""
+    in_force = RevealPolicy.objects.filter(ended_at=None).select_related("vault", "subscription")
+    covering = [policy for policy in in_force if policy.covers(vault, key)]
+    return max(covering, key=lambda p: (p.specificity, _STRICTNESS[Mode(p.mode)]), default=None)
+
+
+def _by_policy(vault: Vault, key: str, role: str) -> Decision:
+    policy = policy_for(vault, key)
+    if policy is None:
+        return _no("no-policy", "No reveal policy covers this secret, so nobody may see its value.")
+    match policy.mode:
+        case Mode.DIRECT:
+            return _yes(f"{role}; the policy on {policy.scope_text} allows it directly.")
+        case Mode.APPROVAL:
+            return _no("needs-approval", f"The policy on {policy.scope_text} asks for an approval first.")
+    return _no("forbidden", f"The policy on {policy.scope_text} forbids showing values.")
+
+
+# --- What lists may show ---------------------------------------------------------------------------------------------
+def vaults_for(person: Person | AnonymousUser, action: Action) -> QuerySet[Vault]:
+    """The vaults in which the person may do this, wholly or, by a prefix, in part."""
+    return Vault.objects.filter(_any(_vault_q(role) for role in assignments(person) if action in role.actions))
+
+
+def visible_vaults(person: Person | AnonymousUser) -> QuerySet[Vault]:
+    return vaults_for(person, a.VAULT_LIST)
+
+
+def visible_secrets(person: Person | AnonymousUser) -> QuerySet[Secret]:
+    """The secrets whose metadata the person may see."""
+    held = (role for role in assignments(person) if a.SECRET_LIST in role.actions)
+    return Secret.objects.filter(_any(_secret_q(role) for role in held))
+
+
+def _any(conditions: Iterable[Q]) -> Q:
+    """Their union; of none, nothing: an empty list of roles shows nobody anything."""
+    union = Q(pk__in=[])
+    for condition in conditions:
+        union |= condition
+    return union
+
+
+def _vault_q(role: RoleAssignment) -> Q:
+    match role.scope_kind:
+        case ScopeKind.EVERYTHING:
+            return Q(pk__isnull=False)
+        case ScopeKind.ENVIRONMENT:
+            return Q(environment=role.environment)
+        case ScopeKind.SUBSCRIPTION:
+            return Q(subscription_id=role.subscription_id)
+    return Q(pk=role.vault_id)
+
+
+def _secret_q(role: RoleAssignment) -> Q:
+    match role.scope_kind:
+        case ScopeKind.EVERYTHING:
+            return Q(pk__isnull=False)
+        case ScopeKind.ENVIRONMENT:
+            return Q(vault__environment=role.environment)
+        case ScopeKind.SUBSCRIPTION:
+            return Q(vault__subscription_id=role.subscription_id)
+        case ScopeKind.PREFIX:
+            return Q(vault_id=role.vault_id, key__startswith=role.prefix)
+    return Q(vault_id=role.vault_id)
+
+
+# --- The first line of a view ----------------------------------------------------------------------------------------
+def actor(request: HttpRequest) -> ledger.Actor:
+    """The signed-in person as the ledger remembers them."""
+    person = request.user
+    return ledger.Actor(str(person.pk or ""), str(person), request.META.get("REMOTE_ADDR", "") or "")
+
+
+def require(request: HttpRequest, action: Action) -> None:
+    """Let an act without a target pass, or refuse it: recorded, then 403."""
+    _enforce(request, action, ledger.Target(), may(request.user, action))
+
+
+def require_vault(request: HttpRequest, action: Action, name: str) -> Vault:
+    """The vault, for somebody who may do this to it. 404 when they may not know of it; else 403, recorded."""
+    vault = visible_vaults(request.user).select_related("subscription").filter(name=name.lower()).first()
+    if vault is None:
+        raise Http404("No such vault, or none that you may see.")
+    _enforce(request, action, ledger.Target(vault.name), may(request.user, action, vault))
+    return vault
+
+
+def require_secret(request: HttpRequest, action: Action, vault_name: str, name: str, *, reason: str = "") -> Secret:
+    """The secret, for somebody who may do this to it. 404 when they may not know of it; else 403, recorded."""
+    seen = visible_secrets(request.user).select_related("vault__subscription")
+    secret = seen.filter(vault__name=vault_name.lower(), key=name.lower()).first()
+    if secret is None:
+        raise Http404("No such secret, or none that you may see.")
+    decision = may(request.user, action, secret.vault, secret.key)
+    _enforce(request, action, ledger.Target(secret.vault.name, secret.key), decision, reason)
+    return secret
+
+
+def _enforce(request: HttpRequest, action: Action, target: ledger.Target, decision: Decision, reason: str = "") -> None:
+    if not decision:
+        ledger.refuse(action, actor(request), target, code=decision.code, note=decision.reason, reason=reason)
+        raise Refused(decision)
