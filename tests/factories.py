@@ -1,0 +1,51 @@
+"""Rows for tests, one line each: a vault, a secret, a person with a role somewhere, a policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Secret, Subscription, Vault
+
+
+def subscription(subscription_id: str = "00000000-0000-0000-0000-00000000aaaa", name: str = "Payments") -> Subscription:
+    return Subscription.objects.get_or_create(subscription_id=subscription_id, defaults={"name": name})[0]
+
+
+def vault(name: str = "pay-prod", **fields: Any) -> Vault:
+    """A vault as a sweep would have stored it, named as the emulator names its host."""
+    fields.setdefault("subscription", subscription())
+    fields.setdefault("environment", "prod")
+    resource = f"/subscriptions/{fields['subscription'].subscription_id}/resourcegroups/rg"
+    fields.setdefault("resource_id", f"{resource}/providers/microsoft.keyvault/vaults/{name.lower()}")
+    fields.setdefault("uri", f"https://{name.lower()}.vault.azure.net/")
+    return Vault.objects.create(name=name.lower(), shown_name=name, **fields)
+
+
+def secret(vault: Vault, name: str = "db-password", **fields: Any) -> Secret:
+    fields.setdefault("haystack", f"{name} {vault.name}".lower())
+    return Secret.objects.create(vault=vault, key=name.lower(), name=name, **fields)
+
+
+def person(username: str, role: str = "", **scope: Any) -> Person:
+    """Somebody who signs in with the password "pw"; with a role, on everything unless a scope is given."""
+    somebody = Person.objects.create_user(username, password="pw")
+    if role:
+        assign(somebody, role, **scope)
+    return somebody
+
+
+def assign(somebody: Person, role: str, **scope: Any) -> RoleAssignment:
+    return RoleAssignment.objects.create(person=somebody, role=Role(role), **_scope(scope))
+
+
+def policy(mode: str = "direct", **scope: Any) -> RevealPolicy:
+    return RevealPolicy.objects.create(mode=mode, **_scope(scope))
+
+
+def _scope(scope: dict[str, Any]) -> dict[str, Any]:
+    if "scope_kind" in scope:
+        return scope
+    for kind in (ScopeKind.PREFIX, ScopeKind.VAULT, ScopeKind.SUBSCRIPTION, ScopeKind.ENVIRONMENT):
+        if kind in scope:
+            return {"scope_kind": kind, **scope}
+    return {"scope_kind": ScopeKind.EVERYTHING, **scope}
