@@ -1,20 +1,44 @@
-"""What every test may ask for."""
+"""What every test may ask for: a fake cloud, people with roles, and a browser session for each of them.
+
+Say `@pytest.mark.django_db(transaction=True)` where threads, or another process, must see the rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
+from django.test import Client
 
-from audit import triggers
-from kvadmin.emulator import doors
-from kvadmin.emulator.state import Azure
+from tests import factories
+from vaults.models import Person
+
+if TYPE_CHECKING:
+    from kvadmin.emulator.state import Azure
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if connection.vendor == "postgresql":
+        return
+    for item in items:
+        if item.get_closest_marker("postgres"):
+            item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    yield
+    cache.clear()
 
 
 @pytest.fixture
 def azure() -> Iterator[Azure]:
     """An empty fake cloud, the one that the gateway talks to."""
+    from kvadmin.emulator import doors
+    from kvadmin.emulator.state import Azure
     from kvadmin.gateway import client
 
     cloud = Azure()
@@ -25,15 +49,64 @@ def azure() -> Iterator[Azure]:
     doors.drop_memory("tests")
 
 
-@pytest.fixture(autouse=True)
-def _ledger_can_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Between transactional tests the database is emptied; only then may the ledger forget, so its guard is lifted."""
-    marker = request.node.get_closest_marker("django_db")
-    transactional = bool(marker and marker.kwargs.get("transaction"))
-    if not transactional and not {"transactional_db", "live_server"} & set(request.fixturenames):
-        yield
-        return
-    request.getfixturevalue("transactional_db")
-    triggers.install(connection)
-    yield
-    triggers.remove(connection)
+# --- People: each holds one role on everything; tests/factories.py makes others --------------------------------------
+
+
+@pytest.fixture
+def nobody(db: None) -> Person:
+    """Signed in, and without any role."""
+    return factories.person("nobody")
+
+
+@pytest.fixture
+def reader(db: None) -> Person:
+    return factories.person("reader", "reader")
+
+
+@pytest.fixture
+def secrets_user(db: None) -> Person:
+    return factories.person("secrets-user", "secrets-user")
+
+
+@pytest.fixture
+def approver(db: None) -> Person:
+    return factories.person("approver", "approver")
+
+
+@pytest.fixture
+def approver_2(db: None) -> Person:
+    return factories.person("approver-2", "approver")
+
+
+@pytest.fixture
+def officer(db: None) -> Person:
+    return factories.person("officer", "secrets-officer")
+
+
+@pytest.fixture
+def oncall(db: None) -> Person:
+    """May break the glass; break-glass roles are for named people only."""
+    return factories.person("oncall", "break-glass-holder")
+
+
+@pytest.fixture
+def auditor(db: None) -> Person:
+    return factories.person("auditor", "auditor")
+
+
+@pytest.fixture
+def admin(db: None) -> Person:
+    """kvadmin's Administrator: gives roles, and reveals, approves and audits nothing."""
+    return factories.person("admin", "administrator")
+
+
+@pytest.fixture
+def client_of() -> Callable[[Person], Client]:
+    """client_of(person): a browser in which this person has just signed in."""
+
+    def sign_in(person: Person) -> Client:
+        client = Client()
+        client.force_login(person)
+        return client
+
+    return sign_in

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
-for name in [name for name in os.environ if name.startswith(("KVADMIN_", "AZURE_"))]:
-    if not name.startswith("KVADMIN_TEST_"):
+from kvadmin.emulator import identities
+
+for name in [name for name in os.environ if name.startswith(("KVADMIN_", "AZURE_", "DATABASE_", "CACHE_"))]:
+    if not name.startswith(("KVADMIN_TEST_", "KVADMIN_CHROMIUM")):
         del os.environ[name]
+# A file, not memory: threads and processes then meet the locks that they meet in production.
+_folder = tempfile.mkdtemp(prefix="kvadmin-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ |= {
-    "KVADMIN_SECRET_KEY": "tests-only",
+    "KVADMIN_SECRET_KEY": "tests-only-" + "0123456789abcdef" * 3,
     "KVADMIN_EMULATOR": "memory://tests",
     "KVADMIN_HTTPS": "false",
     "KVADMIN_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
-    "DATABASE_URL": os.environ.get("KVADMIN_TEST_DATABASE_URL", "sqlite:///:memory:"),
+    "AZURE_CLIENT_ID": identities.KVADMIN.app_id,
+    "DATABASE_URL": os.environ.get("KVADMIN_TEST_DATABASE_URL", f"sqlite:///{_folder}/unused.sqlite3"),
 }
 
 from kvadmin.settings import *  # noqa: E402, F403 - the environment comes first
 
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": f"{_folder}/tests.sqlite3"}  # noqa: F405
 STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-INSTALLED_APPS += ["zeal"]  # noqa: F405 - fails a test that meets an N+1 query
+# A page that asks the same query once per row fails its test.
+INSTALLED_APPS += ["zeal"]  # noqa: F405
+MIDDLEWARE.insert(0, "zeal.middleware.zeal_middleware")  # noqa: F405
