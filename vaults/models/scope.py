@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from vaults.models.vault import Subscription, Vault
@@ -17,6 +19,7 @@ class ScopeKind(models.TextChoices):
 
 # The more specific a scope, the higher: the most specific policy wins.
 SPECIFICITY = {kind: rank for rank, kind in enumerate(ScopeKind.values)}
+SCOPE_COLUMNS = ("scope_kind", "environment", "subscription", "vault", "prefix")
 
 
 class Scoped(models.Model):
@@ -65,6 +68,22 @@ class Scoped(models.Model):
             case ScopeKind.PREFIX:
                 return vault.pk == self.vault_id and bool(key) and key.startswith(self.prefix)
         return False
+
+    def exactly(self) -> dict[str, Any]:
+        """The lookup for rows of exactly this scope."""
+        return {name: getattr(self, name) for name in SCOPE_COLUMNS}
+
+    def contains(self, other: Scoped) -> bool:
+        """Whether everything that the other scope covers lies within this one."""
+        if self.scope_kind == ScopeKind.EVERYTHING:
+            return True
+        if other.vault is not None:
+            return self.covers(other.vault, other.prefix)
+        return (self.scope_kind, self.environment, self.subscription_id) == (
+            other.scope_kind,
+            other.environment,
+            other.subscription_id,
+        )
 
     @property
     def scope_text(self) -> str:

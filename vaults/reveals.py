@@ -1,0 +1,56 @@
+"""The reveal: from a decision to one value in one answer, with its evidence on record before and after."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from audit import ledger
+from audit.models import LedgerEntry
+from kvadmin import actions as a
+from kvadmin.gateway import keyvault
+from vaults.models import Secret
+
+
+class TooManyReveals(Exception):
+    """One person asked for more values in an hour than the settings allow: people read, machines harvest."""
+
+    code = "too-many"
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"You have seen {settings.KVADMIN_REVEALS_PER_HOUR} values within the last hour, which is the limit. "
+            "Try again later, or ask an administrator."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def reveal(actor: ledger.Actor, secret: Secret, *, version: str = "", reason: str) -> keyvault.Read:
+    """Read one value from Azure for somebody who may see it; the caller has asked policy.
+
+    In: who, the secret, a version id (empty: the latest) and the reason. Out: the value in its wrapper, with the
+    version that Azure gave. The intent is committed before Azure is called, the outcome before this returns.
+    Requires secrets/get on the vault. Raises TooManyReveals, LedgerUnavailable or a GatewayError; all are on record
+    (but for a ledger that cannot be written), and none of them carries the value.
+    """
+    target = ledger.Target(secret.vault.name, secret.key, version)
+    _keep_pace(actor, target, reason)
+    with ledger.attempt(a.SECRET_REVEAL, actor, target, reason=reason) as act:
+        read = keyvault.get_secret(secret.vault.uri, secret.name, version, reveal_id=str(act.id))
+        act.revealed(version=read.properties.version, request_id=read.request_id, region=read.region)
+    return read
+
+
+def _keep_pace(actor: ledger.Actor, target: ledger.Target, reason: str) -> None:
+    """Count on the ledger itself, which no restart resets."""
+    since = timezone.now() - timedelta(hours=1)
+    shown = LedgerEntry.objects.filter(person_id=actor.id, phase=LedgerEntry.Phase.REVEALED, at__gt=since)
+    if shown.count() >= settings.KVADMIN_REVEALS_PER_HOUR:
+        error = TooManyReveals()
+        ledger.refuse(a.SECRET_REVEAL, actor, target, code=error.code, note=error.sentence, reason=reason)
+        raise error

@@ -1,0 +1,134 @@
+"""Forms that say where something holds: a role for somebody, a reveal policy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Subscription, Vault
+
+NEEDED = {
+    ScopeKind.ENVIRONMENT: ("environment", "Choose the environment."),
+    ScopeKind.SUBSCRIPTION: ("subscription", "Choose the subscription."),
+    ScopeKind.VAULT: ("vault", "Name the vault."),
+    ScopeKind.PREFIX: ("vault", "Name the vault."),
+}
+KEPT = {
+    ScopeKind.EVERYTHING: (),
+    ScopeKind.ENVIRONMENT: ("environment",),
+    ScopeKind.SUBSCRIPTION: ("subscription",),
+    ScopeKind.VAULT: ("vault",),
+    ScopeKind.PREFIX: ("vault", "prefix"),
+}
+EMPTY = {"environment": "", "subscription": None, "vault": None, "prefix": ""}
+
+
+def _environments() -> list[tuple[str, str]]:
+    known = Vault.objects.exclude(environment="").values_list("environment", flat=True).distinct().order_by()
+    return [("", "Choose one"), *((name, name) for name in sorted(known))]
+
+
+class ScopeForm(forms.Form):
+    """Where it holds. Fields that the chosen kind does not need are ignored, so that switching kinds loses nothing."""
+
+    scope_kind = forms.ChoiceField(label="Scope", choices=ScopeKind.choices, initial=ScopeKind.VAULT)
+    environment = forms.ChoiceField(required=False, choices=_environments)
+    subscription = forms.ModelChoiceField(
+        queryset=Subscription.objects.order_by("name"), required=False, empty_label="Choose one"
+    )
+    vault = forms.CharField(required=False, max_length=127, widget=forms.TextInput({"list": "vault-names"}))
+    prefix = forms.CharField(
+        required=False, max_length=127, help_text="Secrets whose names begin with this, such as db-."
+    )
+
+    def clean_vault(self) -> Vault | None:
+        name = str(self.cleaned_data["vault"]).strip().lower()
+        if not name:
+            return None
+        vault = Vault.objects.filter(name=name).first()
+        if vault is None:
+            raise forms.ValidationError("No vault of this name is known. Check the spelling, or refresh the inventory.")
+        return vault
+
+    def clean_prefix(self) -> str:
+        return str(self.cleaned_data["prefix"]).strip().lower()
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        kind = data.get("scope_kind", "")
+        if kind in NEEDED and not data.get(NEEDED[kind][0]) and NEEDED[kind][0] not in self.errors:
+            self.add_error(*NEEDED[kind])
+        if kind == ScopeKind.PREFIX and not data.get("prefix"):
+            self.add_error("prefix", "Give the beginning of the names.")
+        return data
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The model columns of the chosen scope."""
+        kind = self.cleaned_data["scope_kind"]
+        return {"scope_kind": kind, **EMPTY, **{name: self.cleaned_data[name] for name in KEPT[kind]}}
+
+
+class RoleForm(ScopeForm):
+    """A role for a person or a group, somewhere, perhaps until a day."""
+
+    holder = forms.CharField(
+        label="Person or group",
+        max_length=170,
+        help_text="A user name, or group: and the group's name.",
+        widget=forms.TextInput({"list": "holder-names"}),
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.READER)
+    ends_at = forms.DateTimeField(
+        label="Ends at (UTC)",
+        required=False,
+        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="Empty: until somebody ends it.",
+    )
+    field_order = ("holder", "role", "scope_kind", "environment", "subscription", "vault", "prefix", "ends_at")
+
+    def clean_holder(self) -> Person | Group:
+        name = str(self.cleaned_data["holder"]).strip()
+        found: Person | Group | None
+        if name.startswith("group:"):
+            found = Group.objects.filter(name=name.removeprefix("group:").strip()).first()
+        else:
+            found = Person.objects.filter(username__iexact=name, is_active=True).first()
+        if found is None:
+            raise forms.ValidationError("Nobody of this name can sign in, and no group is called so.")
+        return found
+
+    def clean_ends_at(self) -> datetime | None:
+        ends_at: datetime | None = self.cleaned_data["ends_at"]
+        if ends_at and ends_at.astimezone(UTC) <= timezone.now():
+            raise forms.ValidationError("This moment has passed already.")
+        return ends_at
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if data.get("role") == Role.BREAK_GLASS_HOLDER and isinstance(data.get("holder"), Group):
+            self.add_error("holder", "Break-glass is for named people, never for a group.")
+        return data
+
+    def assignment(self) -> RoleAssignment:
+        """The assignment that the form describes, not yet saved."""
+        holder = self.cleaned_data["holder"]
+        whose = {"person": holder} if isinstance(holder, Person) else {"group": holder}
+        return RoleAssignment(
+            role=self.cleaned_data["role"], ends_at=self.cleaned_data["ends_at"], **whose, **self.scope
+        )
+
+
+class PolicyForm(ScopeForm):
+    """How values somewhere may be revealed."""
+
+    mode = forms.ChoiceField(choices=RevealPolicy.Mode.choices, initial=RevealPolicy.Mode.APPROVAL)
+
+    def policy(self) -> RevealPolicy:
+        """The policy that the form describes, not yet saved."""
+        return RevealPolicy(mode=self.cleaned_data["mode"], **self.scope)
+

@@ -1,0 +1,82 @@
+"""Assign and end roles, set and end reveal policies: each act and its ledger row are one transaction."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit import ledger
+from kvadmin import actions as a
+from vaults import policy
+from vaults.models import Person, RevealPolicy, RoleAssignment
+from vaults.models.scope import Scoped
+from vaults.policy import Decision, Refused
+
+
+def assign_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> RoleAssignment:
+    """Give a role. Nobody gives one to themselves, and nobody reaches further than they hold. Raises Refused."""
+    _own_reach(by, actor, a.ROLE_ASSIGN, assignment)
+    _not_oneself(by, actor, assignment)
+    with transaction.atomic():
+        assignment.created_by = by
+        assignment.save()
+        ledger.record(a.ROLE_ASSIGN, actor, _target(assignment), note=f"{assignment}, to {assignment.holder}{_until(assignment)}")
+    return assignment
+
+
+def end_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> bool:
+    """End a role now; false when it had ended already. Raises Refused."""
+    _own_reach(by, actor, a.ROLE_ASSIGN, assignment)
+    with transaction.atomic():
+        mine = RoleAssignment.objects.filter(pk=assignment.pk, ended_at=None)
+        ended = mine.update(ended_at=timezone.now(), ended_by=by) == 1
+        if ended:
+            ledger.record(a.ROLE_ASSIGN, actor, _target(assignment), note=f"Ended: {assignment}, of {assignment.holder}")
+    return ended
+
+
+def set_policy(by: Person, actor: ledger.Actor, new: RevealPolicy) -> RevealPolicy:
+    """Put a policy in force; the one that held for exactly this scope ends. Raises Refused."""
+    _own_reach(by, actor, a.POLICY_EDIT, new)
+    with transaction.atomic():
+        RevealPolicy.objects.filter(ended_at=None, **new.exactly()).update(ended_at=timezone.now(), ended_by=by)
+        new.created_by = by
+        new.save()
+        ledger.record(a.POLICY_EDIT, actor, _target(new), note=str(new))
+    return new
+
+
+def end_policy(by: Person, actor: ledger.Actor, old: RevealPolicy) -> bool:
+    """End a policy now; false when it had ended already. Raises Refused."""
+    _own_reach(by, actor, a.POLICY_EDIT, old)
+    with transaction.atomic():
+        in_force = RevealPolicy.objects.filter(pk=old.pk, ended_at=None)
+        ended = in_force.update(ended_at=timezone.now(), ended_by=by) == 1
+        if ended:
+            ledger.record(a.POLICY_EDIT, actor, _target(old), note=f"Ended: {old}")
+    return ended
+
+
+def _own_reach(by: Person, actor: ledger.Actor, action: a.Action, scope: Scoped) -> None:
+    held = [role for role in policy.assignments(by) if action in role.actions]
+    if not any(role.contains(scope) for role in held):
+        _refuse(action, actor, scope, "beyond-reach", f"Your own role does not reach as far as {scope.scope_text}.")
+
+
+def _not_oneself(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> None:
+    group = assignment.group
+    if assignment.person == by or (group and by.groups.filter(pk=group.pk).exists()):
+        _refuse(a.ROLE_ASSIGN, actor, assignment, "oneself", "Nobody gives a role to themselves: ask another administrator.")
+
+
+def _refuse(action: a.Action, actor: ledger.Actor, scope: Scoped, code: str, why: str) -> None:
+    ledger.refuse(action, actor, _target(scope), code=code, note=why)
+    raise Refused(Decision(allowed=False, reason=why, code=code))
+
+
+def _target(scope: Scoped) -> ledger.Target:
+    return ledger.Target(vault=scope.vault.name if scope.vault else "")
+
+
+def _until(assignment: RoleAssignment) -> str:
+    return f", until {assignment.ends_at:%Y-%m-%d %H:%MZ}" if assignment.ends_at else ""
