@@ -1,0 +1,24 @@
+"""The emulated cloud's time: real time plus an offset, so that days pass in a test without waiting."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """Real time plus an offset."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta(0)
+
+    def now(self) -> datetime:
+        """The cloud's time, aware, in UTC."""
+        return datetime.now(UTC) + self._offset
+
+    def advance(self, by: timedelta) -> None:
+        """Let `by` pass at once; a negative one turns the clock back."""
+        self._offset += by
+
+    def set(self, moment: datetime) -> None:
+        """Make `moment` (aware) the time it is now; it runs on from there."""
+        self._offset = moment - datetime.now(UTC)
