@@ -82,6 +82,12 @@ class Workspace:
     resource_group: str = "rg"
     retention_days: int = 30
     location: str = "westeurope"
+    # The share of rows that show up twice, and whether the late columns of AzureDiagnostics overflow.
+    duplicates: float = 0.0
+    overflow: bool = False
+    # What one answer may hold at most before it is cut and called partial.
+    row_limit: int = 500_000
+    byte_limit: int = 64_000_000
 
     @property
     def resource_id(self) -> str:
@@ -145,7 +151,8 @@ class AuditRow:
     """One data-plane HTTP request, as the vault logs it.
 
     `object_id_url` is the log's "id" ("" when there is none), `correlation_id` the answer's x-ms-request-id.
-    `visible_at` is when Log Analytics shows it; `Azure.record` fills it in when it is left UNSET.
+    `visible_at` is when Log Analytics shows it; `Azure.record` fills it in when it is left UNSET, and notes in
+    `workspace` (an ARM id) where the vault's logs went at that moment.
     """
 
     time: datetime
@@ -163,3 +170,4 @@ class AuditRow:
     visible_at: datetime = UNSET
     api_version: str = "2026-04-01"
     assignment_id: str = ""
+    workspace: str | None = None

@@ -169,6 +169,7 @@ class Azure:
 
     def record(self, row: AuditRow) -> None:
         """Add a row to the audit log, and decide when its workspace shows it."""
+        row.workspace = row.vault.workspace
         if row.visible_at is UNSET:
             row.visible_at = self._visible_at(row)
         with self.lock:
