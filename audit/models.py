@@ -69,6 +69,7 @@ class AccessEvent(models.Model):
         DENIED = "denied", "Denied"
         MISSING = "missing", "Not found"
         FAILED = "failed", "Failed"
+        UNKNOWN = "unknown", "Not told"
 
     class Kind(models.TextChoices):
         PERSON = "person", "Person"
@@ -83,6 +84,12 @@ class AccessEvent(models.Model):
         EXPLAINED = "explained", "Explained"
         AROUND = "around", "Around kvadmin"
         UNEXPLAINED = "unexplained", "Unexplained"
+
+    class MatchedBy(models.TextChoices):
+        """What ties a row to the ledger: Azure's own id of the request, or, its answer lost, the id in the User-Agent."""
+
+        REQUEST_ID = "request-id", "Azure's request id"
+        USER_AGENT = "user-agent", "The reveal id in the User-Agent"
 
     id = models.BigAutoField(primary_key=True)
     fingerprint = models.CharField(max_length=64, unique=True)  # of what makes two rows the same event
@@ -102,8 +109,11 @@ class AccessEvent(models.Model):
     address = models.CharField(max_length=45, blank=True)
     agent = models.CharField(max_length=500, blank=True)
     correlation_id = models.CharField(max_length=64, blank=True, db_index=True)
+    reveal_id = models.UUIDField(null=True, db_index=True)  # the act that the User-Agent claims to be: anybody can claim
     is_read = models.BooleanField(default=False)  # a value left the vault
+    is_noise = models.BooleanField(default=False)  # hidden unless asked for, such as a challenge that was then answered
     match = models.CharField(max_length=12, choices=Match, default=Match.OTHER)
+    matched_by = models.CharField(max_length=12, choices=MatchedBy, blank=True)
     ledger_act = models.UUIDField(null=True, db_index=True)
     person = models.CharField(max_length=200, blank=True)  # from the ledger, when explained
     person_id = models.CharField(max_length=40, blank=True)
@@ -116,6 +126,7 @@ class AccessEvent(models.Model):
         ordering = ["-at", "-id"]
         indexes = [
             models.Index(fields=["-at", "-id"], name="event_by_time"),
+            models.Index(fields=["-at", "-id"], name="event_shown", condition=models.Q(is_noise=False)),
             models.Index(fields=["vault", "name", "-at"], name="event_by_secret"),
             models.Index(fields=["who", "-at"], name="event_by_who"),
             models.Index(fields=["match", "-at"], name="event_by_match"),
@@ -129,13 +140,29 @@ class Watermark(models.Model):
     """How far the access log of one workspace has been taken in. It moves only after the rows are committed."""
 
     workspace_id = models.CharField(max_length=36, unique=True)
+    complete_from = models.DateTimeField(null=True)  # the first moment taken in: what came before is not known here
     complete_up_to = models.DateTimeField(null=True)
+    gaps = models.JSONField(default=list)  # [from, to] in ISO format: windows that Azure answered only in part
     tried_at = models.DateTimeField(null=True)
     code = models.CharField(max_length=40, blank=True)  # why the last try failed; empty: it did not
     note = models.CharField(max_length=300, blank=True)
 
     def __str__(self) -> str:
         return f"{self.workspace_id} up to {self.complete_up_to}"
+
+
+class OwnIdentity(models.Model):
+    """An identity that proved to be kvadmin's own: Azure logged it on a request whose id only kvadmin was told."""
+
+    object_id = models.CharField(max_length=36, unique=True)
+    correlation_id = models.CharField(max_length=64)  # the proof: it stands in the ledger and in Azure's log
+    learned_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "own identities"
+
+    def __str__(self) -> str:
+        return self.object_id
 
 
 def new_act() -> uuid.UUID:
