@@ -70,7 +70,8 @@ class Workspace:
     """A Log Analytics workspace. `delay` is the longest time until a row shows up in it.
 
     `tables` tells which form it gets the rows in (AZKVAuditLogs, AzureDiagnostics, or both); `readable` is False
-    when kvadmin's identity is refused there whatever its roles.
+    when kvadmin's identity is refused there whatever its roles; `overflow` is True when the shared table has used up
+    its columns, so that the late ones come in AdditionalFields.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Workspace:
     tables: tuple[str, ...] = ("AZKVAuditLogs",)
     delay: timedelta = timedelta(0)
     readable: bool = True
+    overflow: bool = False
     resource_group: str = "rg"
     retention_days: int = 30
     location: str = "westeurope"

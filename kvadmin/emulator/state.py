@@ -103,9 +103,10 @@ class Azure:
         tables: Sequence[str] = ("AZKVAuditLogs",),
         delay: timedelta = timedelta(0),
         readable: bool = True,
+        overflow: bool = False,
     ) -> Workspace:
         """A new workspace; `customer_id` is the GUID that queries name it by."""
-        workspace = Workspace(name, subscription_id, customer_id, tuple(tables), delay, readable)
+        workspace = Workspace(name, subscription_id, customer_id, tuple(tables), delay, readable, overflow)
         with self.lock:
             self.workspaces[workspace.resource_id.lower()] = workspace
         return workspace
