@@ -41,7 +41,7 @@ class ScopeForm(forms.Form):
         queryset=Subscription.objects.order_by("name"), required=False, empty_label="Choose one"
     )
     vault = forms.CharField(required=False, max_length=127, widget=forms.TextInput({"list": "vault-names"}))
-    prefix = forms.CharField(
+    prefix = forms.CharField(  # type: ignore[assignment] # the scope's own word; Form.prefix is not used here
         required=False, max_length=127, help_text="Secrets whose names begin with this, such as db-."
     )
 
@@ -131,4 +131,3 @@ class PolicyForm(ScopeForm):
     def policy(self) -> RevealPolicy:
         """The policy that the form describes, not yet saved."""
         return RevealPolicy(mode=self.cleaned_data["mode"], **self.scope)
-

@@ -20,7 +20,9 @@ def assign_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> 
     with transaction.atomic():
         assignment.created_by = by
         assignment.save()
-        ledger.record(a.ROLE_ASSIGN, actor, _target(assignment), note=f"{assignment}, to {assignment.holder}{_until(assignment)}")
+        ledger.record(
+            a.ROLE_ASSIGN, actor, _target(assignment), note=f"{assignment}, to {assignment.holder}{_until(assignment)}"
+        )
     return assignment
 
 
@@ -31,7 +33,9 @@ def end_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> boo
         mine = RoleAssignment.objects.filter(pk=assignment.pk, ended_at=None)
         ended = mine.update(ended_at=timezone.now(), ended_by=by) == 1
         if ended:
-            ledger.record(a.ROLE_ASSIGN, actor, _target(assignment), note=f"Ended: {assignment}, of {assignment.holder}")
+            ledger.record(
+                a.ROLE_ASSIGN, actor, _target(assignment), note=f"Ended: {assignment}, of {assignment.holder}"
+            )
     return ended
 
 
@@ -66,7 +70,9 @@ def _own_reach(by: Person, actor: ledger.Actor, action: a.Action, scope: Scoped)
 def _not_oneself(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> None:
     group = assignment.group
     if assignment.person == by or (group and by.groups.filter(pk=group.pk).exists()):
-        _refuse(a.ROLE_ASSIGN, actor, assignment, "oneself", "Nobody gives a role to themselves: ask another administrator.")
+        _refuse(
+            a.ROLE_ASSIGN, actor, assignment, "oneself", "Nobody gives a role to themselves: ask another administrator."
+        )
 
 
 def _refuse(action: a.Action, actor: ledger.Actor, scope: Scoped, code: str, why: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from kvadmin import actions as a
+from kvadmin.http import Request
 from vaults import policy
 from vaults.models import Person, RoleAssignment
 
@@ -17,7 +18,7 @@ PAGE = 50
 
 
 @require_GET
-def people(request: HttpRequest) -> HttpResponse:
+def people(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     text = request.GET.get("q", "")[:200]
     context = {"page": Paginator(_named(text), PAGE).get_page(request.GET.get("page")), "q": text}
@@ -36,7 +37,7 @@ def _named(text: str) -> QuerySet[Person]:
 
 
 @require_GET
-def person(request: HttpRequest, person_id: int) -> HttpResponse:
+def person(request: Request, person_id: int) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     somebody = get_object_or_404(Person.objects.prefetch_related("groups"), pk=person_id)
     theirs = RoleAssignment.objects.filter(Q(person=somebody) | Q(group__in=somebody.groups.all()))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from kvadmin import actions as a
+from kvadmin.http import Request
 from vaults import policy, roles
 from vaults.models import RevealPolicy, Vault
 from vaults.role_forms import PolicyForm
@@ -15,7 +16,7 @@ from vaults.views.roles import signed_in
 
 
 @require_http_methods(["GET", "POST"])
-def policy_list(request: HttpRequest) -> HttpResponse:
+def policy_list(request: Request) -> HttpResponse:
     policy.require(request, a.POLICY_EDIT)
     form = PolicyForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -28,11 +29,11 @@ def policy_list(request: HttpRequest) -> HttpResponse:
         "policies": sorted(in_force, key=lambda p: p.specificity),
         "vault_names": Vault.objects.filter(vanished_at=None).values_list("name", flat=True)[:1000],
     }
-    return render(request, "vaults/policies.html", context, status=400 if form.errors else 200)
+    return render(request, "vaults/policies.html", context, status=422 if form.errors else 200)
 
 
 @require_POST
-def end_policy(request: HttpRequest, policy_id: int) -> HttpResponse:
+def end_policy(request: Request, policy_id: int) -> HttpResponse:
     policy.require(request, a.POLICY_EDIT)
     old = get_object_or_404(RevealPolicy.objects.select_related("vault", "subscription"), pk=policy_id)
     if roles.end_policy(signed_in(request), policy.actor(request), old):

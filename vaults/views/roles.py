@@ -8,11 +8,12 @@ from django.contrib import messages
 from django.contrib.auth.models import Group
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kvadmin import actions as a
+from kvadmin.http import Request
 from vaults import policy, roles
 from vaults.models import Person, Role, RoleAssignment, Vault
 from vaults.models.role import ROLE_ACTIONS
@@ -22,7 +23,7 @@ PAGE = 50
 
 
 @require_GET
-def role_list(request: HttpRequest) -> HttpResponse:
+def role_list(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     found = _filtered(request.GET.get("q", ""), request.GET.get("role", ""), ended="ended" in request.GET)
     context = {
@@ -50,7 +51,7 @@ def _filtered(text: str, role: str, *, ended: bool) -> QuerySet[RoleAssignment]:
 
 
 @require_http_methods(["GET", "POST"])
-def assign_role(request: HttpRequest) -> HttpResponse:
+def assign_role(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     form = RoleForm(request.POST or None, initial={"holder": request.GET.get("holder", "")[:170]})
     if request.method == "POST" and form.is_valid():
@@ -61,7 +62,7 @@ def assign_role(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def end_role(request: HttpRequest, assignment_id: int) -> HttpResponse:
+def end_role(request: Request, assignment_id: int) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     assignment = get_object_or_404(RoleAssignment.objects.select_related("vault", "subscription"), pk=assignment_id)
     if roles.end_role(signed_in(request), policy.actor(request), assignment):
@@ -71,14 +72,14 @@ def end_role(request: HttpRequest, assignment_id: int) -> HttpResponse:
     return redirect("roles")
 
 
-def signed_in(request: HttpRequest) -> Person:
+def signed_in(request: Request) -> Person:
     """The signed-in person; policy.require has let them pass, so nobody anonymous gets here."""
     assert isinstance(request.user, Person)  # noqa: S101 - for the type checker only
     return request.user
 
 
 def _status(form: RoleForm) -> int:
-    return 400 if form.errors else 200
+    return 422 if form.errors else 200
 
 
 def _suggestions() -> dict[str, Any]:
