@@ -1,0 +1,295 @@
+"""From an exception of the SDK, or an answer of Azure, to one of our errors.
+
+Decided by exception types, HTTP status, `error.code` and `innererror.code` only, never by words in a text: Azure's
+firewall message says "not authorized", and its texts change. One identifier is read out of a text, because Azure puts
+it nowhere else: the leading `AKV<number>` of a 401, and it chooses the advice, not the class.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    DecodeError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.core.rest import HttpResponse
+
+from kvadmin.gateway.errors import GatewayError, error_for
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Need(NamedTuple):
+    """What a call needs, named in the advice when Azure refuses it: an Azure role and a secret permission."""
+
+    role: str = ""
+    permission: str = ""
+
+
+_BY_INNER = {
+    "ForbiddenByRbac": "rbac",
+    "AccessDenied": "access-policy",
+    "ForbiddenByPolicy": "policy",
+    "ForbiddenByFirewall": "firewall",
+    "ForbiddenByConnection": "private-link",
+    "SecretDisabled": "disabled",
+    "ObjectIsDeletedButRecoverable": "deleted-recoverable",
+    "ObjectIsBeingDeleted": "being-deleted",
+    "SEM0100": "no-table",
+}
+_BY_STATUS = {401: "credential", 403: "denied", 404: "not-found", 408: "timeout", 409: "conflict", 429: "throttled"}
+_SIGN_IN_ADVICE = {
+    "AKV10032": "The vault belongs to another tenant. Name that tenant in KVADMIN_ALLOWED_TENANTS, and give kvadmin's "
+    "identity access there.",
+    "AKV10022": "The vault does not take tokens of this cloud. Check KVADMIN_CLOUD.",
+    "AADSTS7000215": "The client secret is wrong. Check AZURE_CLIENT_SECRET.",
+    "AADSTS7000222": "The client secret has expired. Create a new one, and set AZURE_CLIENT_SECRET.",
+    "AADSTS700016": "The application is unknown in this tenant. Check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
+    "AADSTS90002": "There is no such tenant. Check AZURE_TENANT_ID and KVADMIN_CLOUD.",
+}
+# These come before anything is sent: Azure certainly gave nothing out.
+_NEVER_SENT = (
+    urllib3.exceptions.ConnectTimeoutError,  # NewConnectionError and NameResolutionError are kinds of it
+    requests.exceptions.ConnectTimeout,
+    ssl.SSLCertVerificationError,
+)
+_TIMEOUTS = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_NETWORK = (
+    ServiceRequestError,
+    ServiceResponseError,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+def call(work: Callable[[], T], need: Need = Need()) -> T:  # noqa: B008 - a named tuple does not change
+    """What `work` returns; whatever it raises comes out as a GatewayError that carries nothing of the SDK's.
+
+    The error is raised after the `except` block has ended, so that `__context__`, which `from None` merely hides,
+    is empty as well; and its traceback begins here, without the frames in which an answer lies.
+
+    Raises:
+        GatewayError: always a subclass of it.
+    """
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - the SDK lets ValueError and others escape, with the answer in them
+        failure = from_exception(error, need).with_traceback(None)
+    raise failure from None
+
+
+def from_exception(error: Exception, need: Need = Need()) -> GatewayError:  # noqa: B008
+    """Our error for any exception that a call of the SDK raised."""
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, ClientAuthenticationError):
+        return _sign_in(error)
+    response = error.response if isinstance(error, HttpResponseError) else None
+    if isinstance(response, HttpResponse):
+        return from_response(response, need)
+    if isinstance(error, DecodeError):
+        return error_for("bad-answer")
+    if isinstance(error, _NETWORK):
+        return _network(error)
+    return _unexpected(error)
+
+
+def from_response(response: HttpResponse, need: Need = Need()) -> GatewayError:  # noqa: B008
+    """Our error for an answer that is not the one asked for: any status but a good one, or a good one unreadable."""
+    answer = _read(response)
+    headers = response.headers
+    return error_for(
+        _code(answer),
+        status=answer.status,
+        inner=answer.inner,
+        request_id=headers.get("x-ms-request-id", ""),
+        retry_after=retry_after(headers),
+        definite=answer.readable and 400 <= answer.status < 500,
+        raw=answer.text,
+        advice=_SIGN_IN_ADVICE.get(answer.inner, ""),
+        role=need.role,
+        permission=f"'{need.permission}'" if need.permission else "",
+        address=seen_address(headers),
+    )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """An error answer, read. `readable`: it is an error in Azure's form, or empty; `text` is "" otherwise."""
+
+    status: int
+    readable: bool = False
+    code: str = ""
+    inner: str = ""
+    text: str = ""
+
+
+def _read(response: HttpResponse) -> _Answer:
+    status = response.status_code
+    if not 400 <= status < 600:
+        return _Answer(status)  # its body may hold a value, and is not looked at
+    try:
+        text = response.text()
+        error = _envelope(json.loads(text)) if text.strip() else {}
+    except (ValueError, LookupError, AzureError):
+        error, text = None, ""
+    if error is None:
+        return _Answer(status)
+    return _Answer(status, readable=True, code=_word(error.get("code")), inner=_inner(error), text=text)
+
+
+def _envelope(body: Any) -> dict[str, Any] | None:
+    """The error object: under "error", or, as the activity log sends it, without an envelope. None: no error."""
+    found = body.get("error", body) if isinstance(body, dict) else None
+    return found if isinstance(found, dict) and "code" in found else None
+
+
+def _inner(error: Mapping[str, Any]) -> str:
+    """The innermost code; Log Analytics nests three of them. For a 401, the service's own AKV number."""
+    inner = error.get("innererror")
+    code = ""
+    while isinstance(inner, dict):
+        code = _word(inner.get("code")) or code
+        inner = inner.get("innererror")
+    number = re.match(r"AKV\d{5}\b", str(error.get("message") or ""))
+    return code or (number.group() if number else "")
+
+
+def _word(code: object) -> str:
+    """A code as short text. Only identifiers are codes: anything else is not repeated."""
+    return code if isinstance(code, str) and re.fullmatch(r"[\w. -]{1,80}", code) else ""
+
+
+def _code(answer: _Answer) -> str:
+    if answer.status == 429:
+        return "throttled"
+    if 500 <= answer.status < 600:
+        return "server"
+    if not answer.readable:
+        return "bad-answer"
+    return _BY_INNER.get(answer.inner) or _BY_STATUS.get(answer.status, "refused")
+
+
+def _sign_in(error: ClientAuthenticationError) -> GatewayError:
+    """The credential failed: at the vault (401), at Entra (its own form of error), or before any call."""
+    if not isinstance(error.response, HttpResponse):
+        return error_for("credential", definite=True)
+    found = from_response(error.response)
+    inner = found.inner or _entra_code(error.response)
+    return error_for(
+        "credential",
+        status=found.status,
+        inner=inner,
+        request_id=found.request_id,
+        retry_after=found.retry_after,
+        definite=True,
+        raw=found.raw,
+        advice=_SIGN_IN_ADVICE.get(inner, ""),
+    )
+
+
+def _entra_code(response: HttpResponse) -> str:
+    """The number in Entra's `error_codes`, in the form in which it is documented: AADSTS7000215."""
+    try:
+        return f"AADSTS{int(json.loads(response.text())['error_codes'][0])}"
+    except (ValueError, LookupError, TypeError, AzureError):
+        return ""
+
+
+def _network(error: Exception) -> GatewayError:
+    chain = list(_chain(error))
+    never_sent = any(isinstance(link, _NEVER_SENT) for link in chain)
+    return error_for(_network_code(chain), definite=never_sent, host=_host(chain))
+
+
+def _network_code(chain: list[BaseException]) -> str:
+    """Names are told from other failures by urllib3's exception type, as everything here."""
+    if any(isinstance(link, urllib3.exceptions.NameResolutionError) for link in chain):
+        return "dns"
+    if any(isinstance(link, urllib3.exceptions.NewConnectionError) for link in chain):
+        return "unreachable"  # urllib3 counts a refused connection as a kind of time-out
+    return "timeout" if any(isinstance(link, _TIMEOUTS) for link in chain) else "unreachable"
+
+
+def _host(chain: list[BaseException]) -> str:
+    for link in chain:
+        request = getattr(link, "request", None)
+        if isinstance(request, requests.PreparedRequest | requests.Request):
+            return urlsplit(request.url or "").hostname or ""
+    return ""
+
+
+def _chain(error: BaseException | None, seen: set[int] | None = None) -> Iterator[BaseException]:
+    """The exception and all that lie behind it, however the SDK, requests and urllib3 keep them."""
+    seen = set() if seen is None else seen
+    if not isinstance(error, BaseException) or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    behind = (getattr(error, "inner_exception", None), getattr(error, "reason", None), *error.args)
+    for link in (*behind, error.__cause__, error.__context__):
+        yield from _chain(link, seen)
+
+
+def _unexpected(error: Exception) -> GatewayError:
+    """An answer that the SDK could not read (JSONDecodeError, ValueError), or a fault of a program, told by place."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
+    logger.warning("A call to Azure ended with %s at %s.", type(error).__name__, place)
+    return error_for("bad-answer")
+
+
+def retry_after(headers: Mapping[str, str]) -> int | None:
+    """The whole seconds of Retry-After (a number or a date), rounded up; None when it is absent or unreadable."""
+    text = headers.get("Retry-After") or ""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _seconds_until(text)
+    return -int(-seconds // 1) if 0 <= seconds < 1e9 else None
+
+
+def _seconds_until(text: str) -> float:
+    """Seconds until an HTTP date, 0 when it is past, -1 when it is no date."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return -1
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def seen_address(headers: Mapping[str, str]) -> str:
+    """The address that the vault saw the call come from, out of `x-ms-keyvault-network-info`, or ""."""
+    for part in headers.get("x-ms-keyvault-network-info", "").split(";"):
+        name, _, address = part.partition("=")
+        if name.strip() == "addr":
+            return _address(address.strip())
+    return ""
+
+
+def _address(text: str) -> str:
+    try:
+        return f"{ipaddress.ip_address(text)}, the address that the vault saw,"
+    except ValueError:
+        return ""
