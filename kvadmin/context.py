@@ -1,14 +1,75 @@
-"""What every page needs to know."""
+"""What every page needs to know: the version, and the navigation with only those pages that the person may open."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 
 from kvadmin import __version__
+from kvadmin import actions as a
+from vaults.models import Person
+from vaults.policy import may
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One entry of the navigation: the URL's name, the word, a lucide icon, and the action that opens it.
+
+    `part` is a heading above it, `key` the second key of its shortcut (`g` and then this).
+    """
+
+    name: str
+    label: str
+    icon: str
+    action: a.Action | None = None
+    part: str = ""
+    key: str = ""
+
+    @property
+    def url(self) -> str:
+        return reverse(self.name)
+
+
+PAGES = (
+    Page("home", "Home", "house", key="h"),
+    Page("vaults", "Vaults", "vault", key="v"),
+    Page("search", "Search", "search", key="s"),
+    Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
+    Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
+    Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
+    Page("audit", "Audit", "footprints", a.AUDIT_READ, part="Evidence", key="a"),
+    Page("ledger", "Ledger", "book-lock", a.AUDIT_READ, key="l"),
+)
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    return {"kvadmin_version": __version__, "demo": settings.KVADMIN_DEMO}
+    """The base template's variables. Costs the one query that vaults.policy makes and keeps on the person."""
+    person = getattr(request, "user", AnonymousUser())  # absent when a middleware before it refused
+    pages = [entry for entry in PAGES if _opens(entry, person)]
+    return {
+        "kvadmin_version": __version__,
+        "demo": settings.KVADMIN_DEMO,
+        "pages": pages,
+        "current_page": _current(pages, request.path),
+    }
+
+
+def _opens(entry: Page, person: Person | AnonymousUser) -> bool:
+    if not person.is_authenticated:
+        return False
+    try:
+        entry.url  # noqa: B018
+    except NoReverseMatch:
+        return False
+    return entry.action is None or may(person, entry.action).allowed
+
+
+def _current(pages: list[Page], path: str) -> str:
+    """The name of the page that the path belongs to: the longest address that it begins with; home only as itself."""
+    holding = [entry for entry in pages if path == entry.url or (entry.url != "/" and path.startswith(entry.url))]
+    return max(holding, key=lambda entry: len(entry.url)).name if holding else ""

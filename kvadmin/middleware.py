@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class HtmxSignInMiddleware:
-    """Turns a redirect to the sign-in page into HX-Redirect, so that no login form lands inside a table."""
+    """Turns a redirect to the sign-in page into HX-Redirect, so that no login form lands inside a table.
+
+    After signing in the person comes back to the page that they were on, not to the fragment that was asked for.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined] # django_htmx's middleware sets it
+        sign_in = resolve_url(settings.LOGIN_URL)
+        if not (htmx and response.status_code == 302 and response["Location"].partition("?")[0] == sign_in):
+            return response
+        # None when the page is another host's, or unknown.
+        back = htmx.current_url_abs_path or resolve_url(settings.LOGIN_REDIRECT_URL)
+        return HttpResponseClientRedirect(f"{sign_in}?{urlencode({'next': back})}")
 
 
 class NoStoreMiddleware:

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.contrib.auth.views import LogoutView
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from kvadmin import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("sign-in/", views.SignIn.as_view(), name="sign-in"),
+    path("sign-in/demo/", views.demo_sign_in, name="demo-sign-in"),
+    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("help/", views.help_page, name="help"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("audit/", include("audit.urls")),
+    path("", include("vaults.urls")),
+]
+handler400 = "kvadmin.views.bad_request"
+handler403 = "kvadmin.views.forbidden"
+handler404 = "kvadmin.views.not_found"
+handler500 = "kvadmin.views.server_error"

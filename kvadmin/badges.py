@@ -1,0 +1,141 @@
+"""How each stored state looks: a tone, an icon and a word. Status is never colour alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vaults.models import Secret
+
+SOON_DAYS = 30  # "expiring soon" on every page
+TONE_ICONS = {
+    "ok": "circle-check",
+    "warn": "triangle-alert",
+    "bad": "octagon-alert",
+    "info": "info",
+    "muted": "circle-dashed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One badge. `tone` is the CSS class: ok, warn, bad, info or muted."""
+
+    tone: str
+    icon: str
+    label: str
+
+
+_TABLES: dict[str, dict[str, Look]] = {
+    # vaults.models.Health
+    "health": {
+        "unknown": Look("muted", "circle-dashed", "Not checked yet"),
+        "ok": Look("ok", "circle-check", "Healthy"),
+        "dns": Look("bad", "unplug", "Name does not resolve"),
+        "firewall": Look("bad", "brick-wall", "Firewall"),
+        "private-link": Look("bad", "network", "Private link"),
+        "rbac": Look("bad", "lock", "No role"),
+        "access-policy": Look("bad", "lock", "No access policy"),
+        "throttled": Look("warn", "gauge", "Throttled"),
+        "credential": Look("bad", "key-round", "Sign-in failed"),
+        "unreachable": Look("bad", "unplug", "Unreachable"),
+        "server": Look("warn", "server-crash", "Azure error"),
+        "other": Look("bad", "ban", "Refused"),
+    },
+    # vaults.models.LogState
+    "log": {
+        "unknown": Look("muted", "circle-dashed", "Not checked yet"),
+        "ok": Look("ok", "eye", "Logged"),
+        "no-setting": Look("warn", "eye-off", "No diagnostic setting"),
+        "not-to-workspace": Look("warn", "eye-off", "Not sent to a workspace"),
+        "unreadable": Look("warn", "lock", "Workspace not readable"),
+    },
+    # vaults.models.SyncRun.State
+    "sync": {
+        "queued": Look("muted", "hourglass", "Queued"),
+        "running": Look("info", "refresh-cw", "Running"),
+        "done": Look("ok", "circle-check", "Done"),
+        "failed": Look("bad", "octagon-alert", "Failed"),
+    },
+    # vaults.models.RevealPolicy.Mode
+    "policy": {
+        "direct": Look("ok", "eye", "Direct"),
+        "approval": Look("info", "user-check", "After approval"),
+        "forbidden": Look("bad", "ban", "Forbidden"),
+    },
+    # audit.models.LedgerEntry.Phase
+    "phase": {
+        "intent": Look("info", "hourglass", "Intended"),
+        "done": Look("ok", "circle-check", "Done"),
+        "revealed": Look("ok", "eye", "Revealed"),
+        "failed": Look("warn", "triangle-alert", "Failed"),
+        "refused": Look("bad", "ban", "Refused"),
+    },
+    # audit.models.AccessEvent.Outcome
+    "outcome": {
+        "ok": Look("ok", "circle-check", "Succeeded"),
+        "denied": Look("bad", "ban", "Denied"),
+        "missing": Look("muted", "search-x", "Not found"),
+        "failed": Look("warn", "triangle-alert", "Failed"),
+    },
+    # audit.models.AccessEvent.Kind
+    "who": {
+        "person": Look("muted", "user-round", "Person"),
+        "managed-identity": Look("muted", "bot", "Managed identity"),
+        "app": Look("muted", "app-window", "Application"),
+        "unknown": Look("muted", "circle-question-mark", "Unknown"),
+    },
+    # audit.models.AccessEvent.Match
+    "match": {
+        "other": Look("muted", "minus", "Not a read"),
+        "explained": Look("ok", "badge-check", "Explained"),
+        "around": Look("warn", "route", "Around kvadmin"),
+        "unexplained": Look("bad", "siren", "Unexplained"),
+    },
+    # True or False, as the template engine writes them
+    "enabled": {
+        "True": Look("ok", "circle-check", "Enabled"),
+        "False": Look("warn", "circle-off", "Disabled"),
+    },
+}
+
+
+def find(kind: str, word: str) -> Look:
+    """The look of a stored word. A word that the table lacks is shown as it is, so that nothing is hidden."""
+    return _TABLES[kind].get(word) or Look("muted", "circle-question-mark", word or "Unknown")
+
+
+def words(kind: str) -> set[str]:
+    """The words that a table knows."""
+    return set(_TABLES[kind])
+
+
+def expiry(days: int | None) -> Look:
+    """How an expiry looks, from the whole days that are left (negative: past; None: the secret never expires)."""
+    if days is None:
+        return Look("muted", "infinity", "No expiry")
+    if days < 0:
+        return Look("bad", "calendar-x", "Expired")
+    if days == 0:
+        return Look("bad", "calendar-clock", "Expires today")
+    if days <= SOON_DAYS:
+        return Look("warn", "calendar-clock", f"Expires in {days} day{'s' if days != 1 else ''}")
+    return Look("ok", "calendar-check", f"Expires in {days:,} days")
+
+
+def of_secret(secret: Secret, now: datetime) -> list[Look]:
+    """What is special about a secret; an ordinary one gets no badge, so that the special ones stand out."""
+    found = []
+    if secret.vanished_at:
+        found.append(Look("bad", "ghost", "Gone from Azure"))
+    if not secret.enabled:
+        found.append(find("enabled", "False"))
+    if secret.expires_on and secret.expires_on <= now:
+        found.append(Look("bad", "calendar-x", "Expired"))
+    if secret.not_before and secret.not_before > now:
+        found.append(Look("warn", "clock", "Not yet valid"))
+    if secret.managed:
+        found.append(Look("info", "file-badge", "Certificate"))
+    return found

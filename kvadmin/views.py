@@ -1,0 +1,121 @@
+"""Pages that belong to no app: sign-in and sign-out, help, health, and what is shown when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from kvadmin import actions
+from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
+from vaults.models import Person, Role
+from vaults.models.role import ROLE_ACTIONS
+
+SORRY = "Something in kvadmin broke, and nothing was changed by this page. Try again."
+
+
+class SignIn(LoginView):
+    """The sign-in page; in a demo with one button for each role beside the form."""
+
+    template_name = "sign_in.html"
+    form_class = SignInForm
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        accounts = DEMO_ACCOUNTS if demo_is_on() else ()
+        return super().get_context_data(**kwargs) | {"accounts": accounts}
+
+
+@require_POST
+@login_not_required
+def demo_sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign in as one of the demo's accounts, without its password. Exists only in a demo."""
+    name = request.POST.get("name", "")
+    if not demo_is_on() or name not in {account.name for account in DEMO_ACCOUNTS}:
+        raise Http404
+    person = get_object_or_404(Person, username=name, is_active=True)
+    login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+    return redirect(_safe_next(request))
+
+
+def _safe_next(request: HttpRequest) -> str:
+    """Where to go after signing in: a page of this host, or home."""
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else "home"
+
+
+@require_GET
+def help_page(request: HttpRequest) -> HttpResponse:
+    """Shortcuts, roles and words, for somebody who has just arrived."""
+    roles = [(role, sorted(ROLE_ACTIONS[role], key=list(actions.ACTIONS.values()).index)) for role in Role]
+    return render(request, "help.html", {"roles": roles})
+
+
+# --- Health ----------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@login_not_required
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process is up. Asks nothing of anybody else."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+@login_not_required
+def readyz(request: HttpRequest) -> HttpResponse:
+    """The process can work: its database answers."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return HttpResponse("The database does not answer.\n", status=503, content_type="text/plain")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+# --- When something goes wrong ---------------------------------------------------------------------------------------
+# An htmx request is answered with the sentence alone, as plain text: static/kvadmin.js shows it as a message, and the
+# page stays as it was.
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 400, "kvadmin could not make sense of this request.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403. A PermissionDenied that was raised with a reason shows it; the reason is always our own sentence."""
+    reason = str(exception) if isinstance(exception, PermissionDenied) else ""
+    return _answer(request, 403, reason or "You may not do this.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404. Says nothing about existence: the exception's own text may name what the person may not know of."""
+    return _answer(request, 404, "There is nothing here that you may see.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _answer(request, 403, "This page was open for too long. Reload it, and try again.", "403_csrf.html")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, or 503 when the database (and with it the ledger) is out of reach. Asks the database for nothing."""
+    error = sys.exc_info()[1]
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return _answer(request, 503, "kvadmin's database does not answer, so nothing was done. Try again shortly.")
+    return _answer(request, 500, SORRY)
+
+
+def _answer(request: HttpRequest, status: int, sentence: str, template: str = "") -> HttpResponse:
+    if request.headers.get("HX-Request"):
+        return HttpResponse(sentence, status=status, content_type="text/plain")
+    return render(request, template or f"{status}.html", {"sentence": sentence}, status=status)

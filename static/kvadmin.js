@@ -1,0 +1,128 @@
+// Behaviour that every page shares. Pages ask for it with data attributes; nothing here knows a particular page.
+"use strict";
+
+// --- Theme: as the system, light, dark -----------------------------------------------------------------------------
+const THEMES = { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+
+function showTheme() {
+  const theme = document.documentElement.dataset.theme || "auto";
+  for (const button of document.querySelectorAll("[data-theme-switch]")) {
+    button.hidden = false;
+    button.title = THEMES[theme];
+    button.querySelector("[data-theme-name]").textContent = THEMES[theme];
+    for (const icon of button.querySelectorAll("[data-theme-icon]")) icon.hidden = icon.dataset.themeIcon !== theme;
+  }
+}
+
+function nextTheme() {
+  const names = Object.keys(THEMES);
+  const theme = names[(names.indexOf(document.documentElement.dataset.theme || "auto") + 1) % names.length];
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("kvadmin-theme", theme);
+  } catch {
+    // Without storage the choice lasts as long as the page.
+  }
+  showTheme();
+}
+
+// --- Messages ------------------------------------------------------------------------------------------------------
+function toast(sentence) {
+  const holder = document.getElementById("toasts");
+  const notice = document.getElementById("toast").content.cloneNode(true);
+  notice.querySelector("[data-toast-text]").textContent = sentence;
+  holder.append(notice);
+  while (holder.children.length > 3) holder.firstElementChild.remove();
+}
+
+const BY_STATUS = {
+  401: "You are signed out. Reload the page to sign in again.",
+  403: "This was refused. Reload the page: it may be out of date.",
+  404: "What this page asked for is not there any more. Reload it.",
+  413: "That is too much text for one request.",
+  429: "That was too often. Wait a moment, and try again.",
+  502: "Azure, behind kvadmin, did not give a usable answer.",
+  503: "kvadmin is not available just now. Try again in a minute.",
+  504: "kvadmin took too long to answer. Try again.",
+};
+
+// The server answers htmx with one plain sentence; anything else (a proxy's error page) is told by its status.
+function sentenceOf(type, text, status) {
+  if ((type || "").startsWith("text/plain") && text && text.length <= 600) return text;
+  return BY_STATUS[status] || `kvadmin could not do this (status ${status}). Try again.`;
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  const { xhr } = event.detail;
+  toast(sentenceOf(xhr.getResponseHeader("Content-Type"), xhr.responseText, xhr.status));
+});
+document.addEventListener("htmx:sendError", () => toast("kvadmin cannot be reached. Check your connection, and try again."));
+document.addEventListener("htmx:timeout", () => toast(BY_STATUS[504]));
+
+// --- htmx: the CSRF token, and what waits ---------------------------------------------------------------------------
+function csrfToken() {
+  return document.querySelector('meta[name="csrf-token"]')?.content || "";
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = csrfToken();
+});
+document.addEventListener("htmx:beforeRequest", (event) => event.detail.target?.setAttribute("aria-busy", "true"));
+document.addEventListener("htmx:afterRequest", (event) => event.detail.target?.removeAttribute("aria-busy"));
+
+// --- Keyboard ------------------------------------------------------------------------------------------------------
+let goUntil = 0; // after "g", the next key is a place, for a moment
+
+function isTyping(target) {
+  return target.isContentEditable || target.closest("input, textarea, select, [role='textbox']") !== null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target)) return;
+  const going = performance.now() < goUntil;
+  goUntil = event.key === "g" && !going ? performance.now() + 1500 : 0;
+  const goal = going ? document.querySelector(`[data-go="${CSS.escape(event.key)}"]`) : null;
+  if (goal) goal.click();
+  else if (event.key === "/") document.querySelector('[data-key="/"]')?.select();
+  else if (event.key === "?") openDialog("keys");
+  else return;
+  event.preventDefault();
+});
+
+// --- Dialogs, copying of names, theme: one listener ------------------------------------------------------------------
+function openDialog(id) {
+  const dialog = document.getElementById(id);
+  if (dialog && !dialog.open) dialog.showModal();
+  return dialog !== null;
+}
+
+async function copyName(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    toast(`Copied: ${button.dataset.copy}`);
+  } catch {
+    toast("The browser does not let this page write to the clipboard. Select the text, and copy it by hand.");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const part = event.target.closest?.("[data-theme-switch], [data-dialog], [data-copy], [data-toast-close], dialog");
+  if (!part) return;
+  if (part.matches("[data-theme-switch]")) nextTheme();
+  else if (part.matches("[data-copy]")) copyName(part);
+  else if (part.matches("[data-toast-close]")) part.closest(".notice").remove();
+  else if (part.matches("[data-dialog]") && !event.ctrlKey && !event.metaKey && openDialog(part.dataset.dialog)) event.preventDefault();
+  else if (event.target === part && part.matches("dialog")) part.close(); // on the backdrop
+});
+
+// --- Times: UTC on the page, local on hover --------------------------------------------------------------------------
+document.addEventListener("pointerover", (event) => {
+  const time = event.target.closest?.("time[datetime]");
+  if (!time || time.title) return;
+  const moment = new Date(time.dateTime);
+  const local = moment.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
+  time.title = `${local} (your time)\n${moment.toISOString().slice(0, 19).replace("T", " ")}Z`;
+});
+
+showTheme();
