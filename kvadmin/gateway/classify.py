@@ -121,7 +121,7 @@ def from_response(response: HttpResponse, need: Need = Need()) -> GatewayError: 
         _code(answer),
         status=answer.status,
         inner=answer.inner,
-        request_id=headers.get("x-ms-request-id", ""),
+        request_id=headers.get("x-ms-request-id", "")[:64],
         retry_after=retry_after(headers),
         definite=answer.readable and 400 <= answer.status < 500,
         raw=answer.text,
@@ -138,7 +138,6 @@ class _Answer:
 
     status: int
     readable: bool = False
-    code: str = ""
     inner: str = ""
     text: str = ""
 
@@ -154,7 +153,7 @@ def _read(response: HttpResponse) -> _Answer:
         error, text = None, ""
     if error is None:
         return _Answer(status)
-    return _Answer(status, readable=True, code=_word(error.get("code")), inner=_inner(error), text=text)
+    return _Answer(status, readable=True, inner=_inner(error), text=text)
 
 
 def _envelope(body: Any) -> dict[str, Any] | None:
@@ -164,14 +163,14 @@ def _envelope(body: Any) -> dict[str, Any] | None:
 
 
 def _inner(error: Mapping[str, Any]) -> str:
-    """The innermost code; Log Analytics nests three of them. For a 401, the service's own AKV number."""
+    """The innermost code (Log Analytics nests three of them); without one, the AKV number of a 401, or the code."""
     inner = error.get("innererror")
     code = ""
     while isinstance(inner, dict):
         code = _word(inner.get("code")) or code
         inner = inner.get("innererror")
     number = re.match(r"AKV\d{5}\b", str(error.get("message") or ""))
-    return code or (number.group() if number else "")
+    return code or (number.group() if number else _word(error.get("code")))
 
 
 def _word(code: object) -> str:

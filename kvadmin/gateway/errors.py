@@ -119,7 +119,7 @@ class GatewayError(Exception):
         sentence: one plain sentence for anybody; `str(error)` is the same.
         advice: what to do, for whoever runs kvadmin.
         status: Azure's HTTP status, or None when there was no answer.
-        inner: Azure's innermost error code, such as "ForbiddenByRbac", or "".
+        inner: the innermost of Azure's error codes, such as "ForbiddenByRbac" or "SecretNotFound", or "".
         request_id: the answer's `x-ms-request-id`, which Azure's log shows as CorrelationId, or "".
         retry_after: the seconds after which Azure asks to be called again, or None.
         definite: True when Azure certainly gave no value out.
