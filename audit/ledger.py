@@ -159,8 +159,11 @@ def _chain(entry: LedgerEntry) -> None:
 
 
 def digest(entry: LedgerEntry) -> str:
-    """SHA-256 over every field but the hash itself, as canonical JSON with the time in UTC microseconds."""
-    facts = {name: getattr(entry, name) for name in _HASHED}
+    """SHA-256 over every field that holds something, but the hash itself, as canonical JSON; times in UTC microseconds.
+
+    Empty fields are left out, so that a column added by a later release does not change the hash of older rows.
+    """
+    facts = {name: value for name in _HASHED if (value := getattr(entry, name)) not in (None, "")}
     facts |= {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"), "act": str(entry.act)}
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -46,7 +46,7 @@ def reveal(request: HttpRequest, vault: str, secret: str) -> JsonResponse:
 
 def _unclear(form: RevealForm) -> JsonResponse:
     field, errors = next(iter(form.errors.items()))
-    return JsonResponse({"error": errors[0], "advice": "", "field": field}, status=400)
+    return JsonResponse({"error": errors[0], "advice": "", "field": field}, status=422)
 
 
 def _refused(error: GatewayError | LedgerUnavailable | reveals.TooManyReveals) -> JsonResponse:

@@ -1,0 +1,53 @@
+"""Administrators see who can sign in and what each holds."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from tests import factories
+from vaults.models import RoleAssignment
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_list_costs_the_same_queries_whatever_its_size(
+    count: int, client: Client, django_assert_num_queries
+) -> None:
+    for number in range(count):
+        factories.assign(factories.person(f"bob-{number}", "reader"), "auditor")
+    client.force_login(factories.person("admin", "administrator"))
+
+    with django_assert_num_queries(5):
+        page = client.get("/people/").content.decode()
+
+    assert page.count('<td data-label="Roles of their own" class="num">2</td>') == count
+
+
+def test_a_person_is_shown_with_own_roles_group_roles_and_past_ones(client: Client) -> None:
+    bob = factories.person("bob", "secrets-user", environment="prod")
+    bob.groups.add(Group.objects.create(name="payments"))
+    RoleAssignment.objects.create(group=bob.groups.get(), role="approver", scope_kind="everything")
+    client.force_login(factories.person("admin", "administrator"))
+    client.post(f"/roles/{bob.role_assignments.get().pk}/end/")
+
+    page = client.get(f"/people/{bob.pk}/").content.decode()
+
+    held, past = page.split("<h2>Ended</h2>")
+    assert "Approver" in held
+    assert "group payments" in held
+    assert "Secrets User" not in held
+    assert "environment prod" in past
+
+
+@pytest.mark.parametrize("role", ["", "reader", "auditor"])
+def test_others_learn_no_names(role: str, client: Client) -> None:
+    bob = factories.person("bob", "reader")
+    client.force_login(factories.person("eve", role))
+
+    for path in ("/people/", f"/people/{bob.pk}/", "/people/999999/"):
+        answer = client.get(path)
+        assert answer.status_code == 403
+        assert "bob" not in answer.content.decode()

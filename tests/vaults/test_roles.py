@@ -1,0 +1,198 @@
+"""Roles are assigned and ended by administrators, within their own reach, never to themselves, and on record."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.utils import timezone
+
+from audit.models import LedgerEntry
+from tests import factories
+from vaults.models import Person, RoleAssignment, Vault
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def pay_prod() -> Vault:
+    return factories.vault("pay-prod")
+
+
+@pytest.fixture
+def admin() -> Person:
+    return factories.person("admin", "administrator")
+
+
+def assign(client: Client, **fields: str):
+    data = {"holder": "bob", "role": "reader", "scope_kind": "everything", **fields}
+    return client.post("/roles/assign/", data)
+
+
+def in_force() -> list[tuple[str, str, str]]:
+    found = RoleAssignment.objects.in_force().exclude(person__username__contains="admin")
+    return [(a.holder, a.role, a.scope_text) for a in found]
+
+
+def test_an_administrator_assigns_a_role_and_the_ledger_says_so(client: Client, admin: Person, pay_prod: Vault) -> None:
+    factories.person("bob")
+    client.force_login(admin)
+
+    assign(client, role="secrets-user", scope_kind="prefix", vault="Pay-Prod", prefix="DB-")
+
+    assert in_force() == [("bob", "secrets-user", "db-* in pay-prod")]
+    entry = LedgerEntry.objects.get()
+    assert (entry.action, entry.person, entry.vault, entry.note) == (
+        "role:assign",
+        "admin",
+        "pay-prod",
+        "Secrets User on db-* in pay-prod, to bob",
+    )
+
+
+def test_an_administrator_of_one_environment_assigns_only_there(client: Client, pay_prod: Vault) -> None:
+    factories.vault("pay-dev", environment="dev")
+    factories.person("bob")
+    client.force_login(factories.person("dev-admin", "administrator", environment="dev"))
+
+    inside = assign(client, scope_kind="vault", vault="pay-dev")
+    outside = assign(client, scope_kind="vault", vault="pay-prod")
+    everything = assign(client)
+
+    assert [inside.status_code, outside.status_code, everything.status_code] == [302, 403, 403]
+    assert in_force() == [("bob", "reader", "vault pay-dev")]
+    assert LedgerEntry.objects.filter(phase="refused", code="beyond-reach").count() == 2
+
+
+def test_somebody_without_the_right_sees_no_names_and_changes_nothing(client: Client, pay_prod: Vault) -> None:
+    factories.person("bob", "reader")
+    client.force_login(factories.person("eve", "secrets-officer"))
+
+    answers = [client.get("/roles/"), client.get("/roles/assign/"), assign(client)]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+    assert not any("bob" in answer.content.decode() for answer in answers)
+    assert RoleAssignment.objects.count() == 2
+
+
+def test_nobody_gives_a_role_to_themselves_alone_or_by_group(client: Client, admin: Person) -> None:
+    team = Group.objects.create(name="platform")
+    admin.groups.add(team)
+    client.force_login(admin)
+
+    answers = [assign(client, holder="admin"), assign(client, holder="ADMIN"), assign(client, holder="group:platform")]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+    assert "ask another administrator" in answers[0].content.decode()
+    assert RoleAssignment.objects.count() == 1
+    assert LedgerEntry.objects.filter(phase="refused", code="oneself").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"holder": "nobody-here"}, "Nobody of this name can sign in, and no group is called so."),
+        ({"scope_kind": "vault", "vault": "no-such-vault"}, "No vault of this name is known."),
+        ({"scope_kind": "vault"}, "Name the vault."),
+        ({"scope_kind": "environment"}, "Choose the environment."),
+        ({"scope_kind": "subscription"}, "Choose the subscription."),
+        ({"scope_kind": "prefix", "vault": "pay-prod"}, "Give the beginning of the names."),
+        ({"ends_at": "2001-01-01T00:00"}, "This moment has passed already."),
+        ({"ends_at": "soon"}, "Enter a valid date/time."),
+        ({"role": "owner"}, "Select a valid choice."),
+        ({"holder": "group:platform", "role": "break-glass-holder"}, "Break-glass is for named people"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_keeps_what_was_typed(
+    fields: dict[str, str], sentence: str, client: Client, admin: Person, pay_prod: Vault
+) -> None:
+    Group.objects.create(name="platform")
+    factories.person("bob")
+    client.force_login(admin)
+
+    answer = assign(client, **fields)
+
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert sentence in page
+    assert f'value="{fields.get("holder", "bob")}"' in page
+    assert in_force() == []
+
+
+def test_fields_of_another_scope_are_ignored_not_stored(client: Client, admin: Person, pay_prod: Vault) -> None:
+    factories.person("bob")
+    client.force_login(admin)
+
+    assign(client, scope_kind="environment", environment="prod", vault="pay-prod", prefix="db-")
+
+    assert in_force() == [("bob", "reader", "environment prod")]
+
+
+def test_ending_a_role_takes_it_away_at_once_and_only_once(client: Client, admin: Person) -> None:
+    bob = factories.person("bob", "reader")
+    theirs = bob.role_assignments.get()
+    client.force_login(admin)
+
+    client.post(f"/roles/{theirs.pk}/end/")
+    again = client.post(f"/roles/{theirs.pk}/end/", follow=True)
+
+    assert in_force() == []
+    assert "had ended already" in again.content.decode()
+    assert LedgerEntry.objects.filter(note="Ended: Reader on everything, of bob").count() == 1
+
+
+@pytest.mark.parametrize("path", ["/roles/{}/end/"])
+def test_looking_at_an_act_changes_nothing(path: str, client: Client, admin: Person) -> None:
+    bob = factories.person("bob", "reader")
+    client.force_login(admin)
+
+    answer = client.get(path.format(bob.role_assignments.get().pk))
+
+    assert answer.status_code == 405
+    assert in_force() == [("bob", "reader", "everything")]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_list_costs_the_same_queries_whatever_its_size(
+    count: int, client: Client, admin: Person, django_assert_num_queries
+) -> None:
+    for number in range(count):
+        factories.person(f"bob-{number}", "secrets-user", vault=factories.vault(f"pay-{number}"))
+    client.force_login(admin)
+
+    with django_assert_num_queries(5):
+        page = client.get("/roles/").content.decode()
+
+    assert page.count("vault pay-") == count * 3
+
+
+def test_the_list_filters_by_name_and_role_and_shows_the_ended(client: Client, admin: Person) -> None:
+    factories.person("bob", "reader")
+    gone = factories.person("gone", "reader").role_assignments.get()
+    RoleAssignment.objects.filter(pk=gone.pk).update(ends_at=timezone.now() - timedelta(days=1))
+    client.force_login(admin)
+
+    def shown(query: str) -> list[str]:
+        page = client.get(f"/roles/{query}", headers={"HX-Request": "true"}).content.decode()
+        return [name for name in ("bob", "gone", "admin") if f">{name}</a>" in page]
+
+    assert shown("") == ["bob", "admin"]
+    assert shown("?q=bo") == ["bob"]
+    assert shown("?role=administrator") == ["admin"]
+    assert shown("?ended=1") == ["gone"]
+    assert shown("?q=" + "x" * 500) == []
+    assert shown("?page=1000000000") == ["bob", "admin"]
+
+
+def test_a_hostile_name_is_text(client: Client, admin: Person) -> None:
+    evil = factories.person("evil", "reader")
+    evil.first_name = "<script>alert(1)</script>"
+    evil.save()
+    client.force_login(admin)
+
+    for path in ("/roles/", "/people/", f"/people/{evil.pk}/"):
+        page = client.get(path).content.decode()
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
