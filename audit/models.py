@@ -86,7 +86,7 @@ class AccessEvent(models.Model):
         UNEXPLAINED = "unexplained", "Unexplained"
 
     class MatchedBy(models.TextChoices):
-        """What ties a row to the ledger: Azure's own id of the request, or, its answer lost, the id in the User-Agent."""
+        """What ties a row to the ledger: Azure's own id of the request; if the answer was lost, the User-Agent's."""
 
         REQUEST_ID = "request-id", "Azure's request id"
         USER_AGENT = "user-agent", "The reveal id in the User-Agent"
@@ -109,9 +109,9 @@ class AccessEvent(models.Model):
     address = models.CharField(max_length=45, blank=True)
     agent = models.CharField(max_length=500, blank=True)
     correlation_id = models.CharField(max_length=64, blank=True, db_index=True)
-    reveal_id = models.UUIDField(null=True, db_index=True)  # the act that the User-Agent claims to be: anybody can claim
+    reveal_id = models.UUIDField(null=True, db_index=True)  # the act that the User-Agent claims to be
     is_read = models.BooleanField(default=False)  # a value left the vault
-    is_noise = models.BooleanField(default=False)  # hidden unless asked for, such as a challenge that was then answered
+    is_noise = models.BooleanField(default=False)  # hidden unless asked for
     match = models.CharField(max_length=12, choices=Match, default=Match.OTHER)
     matched_by = models.CharField(max_length=12, choices=MatchedBy, blank=True)
     ledger_act = models.UUIDField(null=True, db_index=True)

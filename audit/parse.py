@@ -107,7 +107,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What was acted on: "secrets", "deletedsecrets", "keys" ..., its lower-case name, and the version if one is told."""
+    """What was acted on: "secrets", "deletedsecrets", "keys" ..., its lower-case name, and its version, if told."""
 
     kind: str = ""
     name: str = ""
@@ -213,8 +213,8 @@ def kind_of(claims: Mapping[str, Any]) -> str:
     """A token is an application's if idtyp says so or, where idtyp is missing, if it has no scope and no user name."""
     if not _claim(claims, "oid") and not text(claims, "appid") and not _name(claims) and not text(claims, "xms_mirid"):
         return Kind.UNKNOWN
-    token_kind = text(claims, "idtyp").lower()
-    if token_kind == "user" or (not token_kind and (text(claims, "scp") or _name(claims))):
+    idtyp = text(claims, "idtyp").lower()
+    if idtyp == "user" or (not idtyp and (text(claims, "scp") or _name(claims))):
         return Kind.PERSON
     return Kind.MANAGED_IDENTITY if text(claims, "xms_mirid") else Kind.APP
 
@@ -247,7 +247,7 @@ def client_of(app_id: str, agent: str) -> str:
 
 
 def reveal_id_of(agent: str) -> uuid.UUID | None:
-    """The act that a User-Agent such as "kvadmin/1.0 reveal/<id> ..." claims to be. Only a claim: see audit/match.py."""
+    """The act that a User-Agent such as "kvadmin/1.0 reveal/<id> ..." claims to be (see audit/match.py)."""
     found = _REVEAL.search(agent)
     return uuid.UUID(found[1]) if found else None
 
@@ -271,7 +271,7 @@ def thing_of(row: Mapping[str, Any]) -> Thing:
 
 
 def _from_path(url: str) -> Thing:
-    """/secrets/NAME/VERSION, /deletedsecrets/NAME, /certificates/issuers/NAME ...: names ignore case, ports and queries."""
+    """/secrets/NAME/VERSION, /deletedsecrets/NAME, /certificates/issuers/NAME: case, port and query do not matter."""
     parts = [unquote(part) for part in _path(url).lower().split("/") if part]
     if parts[:2] == ["certificates", "issuers"]:
         parts = parts[1:]
@@ -280,7 +280,7 @@ def _from_path(url: str) -> Thing:
 
 
 def _is_control_plane(url: str) -> bool:
-    """management.azure.com, REGION.management.azure.com, control-prod-*.vaultcore.azure.net, and other clouds' alike."""
+    """management.azure.com, REGION.management.azure.com, control-prod-*.vaultcore.azure.net, in any cloud."""
     host = _host(url)
     return host.startswith("management.") or ".management." in host or ".vaultcore." in host
 
@@ -301,7 +301,7 @@ def _path(url: str) -> str:
 
 # --- The same event twice --------------------------------------------------------------------------------------------
 def fingerprint(row: Mapping[str, Any]) -> str:
-    """The same for one event from either table, any workspace, any query. Old rows have no correlation id: more is asked.
+    """The same for one event from either table, any workspace, any query. Without a correlation id more is asked.
 
     Not the caller or the status: they are written differently, or left out, from table to table.
     """
