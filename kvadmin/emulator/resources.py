@@ -84,9 +84,8 @@ class Workspace:
     resource_group: str = "rg"
     retention_days: int = 30
     location: str = "westeurope"
-    # The share of rows that show up twice, and whether the late columns of AzureDiagnostics overflow.
+    # The share of rows that show up twice.
     duplicates: float = 0.0
-    overflow: bool = False
     # What one answer may hold at most before it is cut and called partial.
     row_limit: int = 500_000
     byte_limit: int = 64_000_000
