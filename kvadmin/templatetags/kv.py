@@ -110,7 +110,7 @@ def days_until(moment: datetime | None) -> int | None:
 
 
 def _time(moment: datetime, text: str) -> SafeString:
-    return format_html('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{}</time>', moment, text)
+    return format_html('<time datetime="{}">{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", text)
 
 
 _UNITS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
