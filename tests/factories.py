@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vaults import search
 from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Secret, Subscription, Vault
 
 
@@ -22,8 +23,12 @@ def vault(name: str = "pay-prod", **fields: Any) -> Vault:
 
 
 def secret(vault: Vault, name: str = "db-password", **fields: Any) -> Secret:
-    fields.setdefault("haystack", f"{name} {vault.name}".lower())
-    return Secret.objects.create(vault=vault, key=name.lower(), name=name, **fields)
+    made = Secret(vault=vault, key=name.lower(), name=name, **fields)
+    made.haystack = search.haystack(
+        vault.name, made.key, made.content_type, made.tags, enabled=made.enabled, managed=made.managed
+    )
+    made.save()
+    return made
 
 
 def person(username: str, role: str = "", **scope: Any) -> Person:
