@@ -16,7 +16,8 @@ KINDS = frozenset(
         "policy",  # 403 ForbiddenByPolicy
         "server",  # 500 or 503, see `status`
         "slow",  # the right answer, after `seconds`
-        "reset",  # the connection breaks before an answer
+        "reset",  # the connection breaks before Azure sees the request
+        "lost",  # Azure answers and logs it, and the connection breaks on the way back
         "truncated",  # 200, and a JSON body that stops early
         "dns",  # the host name cannot be resolved
         "html",  # 200 with a proxy's HTML page
@@ -39,7 +40,7 @@ class Fault:
     """One fault of one vault; see KINDS.
 
     `times` limits it to that many calls; `operations` (such as {"SecretGet"}) limits it to these. "dns" and "reset"
-    come before Azure knows the operation from the answer, yet the limits hold for them as well.
+    come before a caller is known, so a challenge meets them too.
     """
 
     kind: str
@@ -74,16 +75,17 @@ class Faults:
             for name in names:
                 self._on.pop(name, None)
 
-    def take(self, vault_name: str, operation: str) -> Fault | None:
-        """The fault that this call meets, counted off when it is limited; None when the call may go well."""
+    def take(self, vault_name: str, operation: str, kinds: frozenset[str] = KINDS) -> Fault | None:
+        """The fault of these `kinds` that this call meets, counted off when it is limited; None when there is none."""
         with self._lock:
-            entries = self._on.get(vault_name)
-            return self._first(entries, operation) if entries else None
+            entries = self._on.get(vault_name.lower())
+            return _first(entries, operation, kinds) if entries else None
 
-    def _first(self, entries: list[tuple[Fault, int | None]], operation: str) -> Fault | None:
-        for position, (fault, left) in enumerate(entries):
-            if left == 0 or (fault.operations and operation not in fault.operations):
-                continue
+
+def _first(entries: list[tuple[Fault, int | None]], operation: str, kinds: frozenset[str]) -> Fault | None:
+    for position, (fault, left) in enumerate(entries):
+        fits = not fault.operations or operation in fault.operations
+        if left != 0 and fits and fault.kind in kinds:
             entries[position] = (fault, None if left is None else left - 1)
             return fault
-        return None
+    return None

@@ -35,6 +35,8 @@ class Azure:
         self.vaults: dict[str, Vault] = {}
         self.workspaces: dict[str, Workspace] = {}
         self.assignments = Assignments()
+        # Where callers come from before they have said who they are.
+        self.egress_address = KVADMIN.address
         # How long Azure takes until a deletion, a purge or a recovery is done.
         self.delete_delay = timedelta(0)
         self.purge_delay = timedelta(0)

@@ -1,0 +1,131 @@
+"""Who may do what with a vault: the challenge, the network rules, roles and access policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvadmin.emulator.answers import HELP, Refusal
+from kvadmin.emulator.http import Request
+from kvadmin.emulator.identities import Identity, audience_of, claims_of, from_token
+from kvadmin.emulator.state import Azure, Vault
+
+AUTHORITY_OF_TOKENS = "https://sts.windows.net"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated caller in front of a vault."""
+
+    azure: Azure
+    vault: Vault
+    identity: Identity
+
+    @property
+    def label(self) -> str:
+        """The caller as Azure's refusals spell it."""
+        issuer = f"{AUTHORITY_OF_TOKENS}/{self.azure.tenant_id}/"
+        return f"appid={self.identity.app_id};oid={self.identity.object_id};iss={issuer}"
+
+    @property
+    def place(self) -> str:
+        """The vault as Azure's refusals spell it."""
+        return f"{self.vault.name};location={self.vault.location}"
+
+
+def authenticate(azure: Azure, vault: Vault, request: Request) -> Caller:
+    """The caller whom the token names; raises the 401 that starts the challenge, or one for a wrong token."""
+    try:
+        audience, issuer = audience_of(request.bearer), claims_of(request.bearer).get("iss", "")
+        identity = from_token(request.bearer)
+    except ValueError:
+        raise unauthorized(azure, "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.") from None
+    if audience != azure.cloud.vault_audience:
+        expected = azure.cloud.vault_audience
+        raise unauthorized(azure, f"AKV10022: Invalid audience. Expected {expected}, found: {audience}.")
+    if issuer != f"{AUTHORITY_OF_TOKENS}/{azure.tenant_id}/":
+        expected = f"{AUTHORITY_OF_TOKENS}/{azure.tenant_id}/"
+        raise unauthorized(azure, f"AKV10032: Invalid issuer. Expected one of {expected}, found {issuer}.")
+    return Caller(azure, vault, identity)
+
+
+def unauthorized(azure: Azure, message: str) -> Refusal:
+    """401 with the challenge that tells clients where to get a token, and for what."""
+    authority = f"{azure.cloud.authority}/{azure.tenant_id}"
+    challenge = f'Bearer authorization="{authority}", resource="{azure.cloud.vault_audience}"'
+    return Refusal(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
+
+
+def authorize(caller: Caller, action: str, permission: str, name: str) -> str:
+    """The id of the role assignment that allows it ("" in an access-policy vault); raises the 403 otherwise."""
+    if not caller.vault.public_network and not caller.vault.private_link:
+        raise by_connection(caller)
+    if not caller.vault.rbac:
+        return _by_access_policy(caller, permission)
+    scope = _resource(caller.vault, name)
+    found = caller.azure.assignments.data_action(caller.identity.object_id, action, scope)
+    if found is None:
+        raise by_rbac(caller, action, name)
+    return found.id
+
+
+def _by_access_policy(caller: Caller, permission: str) -> str:
+    held = caller.vault.access_policies.get(caller.identity.object_id, frozenset())
+    if not held & {permission, "all"}:
+        raise by_access_policy(caller, permission)
+    return ""
+
+
+def _resource(vault: Vault, name: str) -> str:
+    return vault.resource_id.lower() + (f"/secrets/{name.lower()}" if name else "")
+
+
+def by_rbac(caller: Caller, action: str, name: str) -> Refusal:
+    """403: no role assignment allows the action."""
+    lines = (
+        "Caller is not authorized to perform action on resource.",
+        "If role assignments, deny assignments or role definitions were changed recently, "
+        "please observe propagation time.",
+        f"Caller: {caller.label}",
+        f"Action: '{action}'",
+        f"Resource: '{_resource(caller.vault, name)}'",
+        "Assignment: (not found)",
+        "DenyAssignmentId: null",
+        "DecisionReason: 'DeniedWithNoValidRBAC' ",
+        f"Vault: {caller.place}",
+        "",
+    )
+    return Refusal(403, "Forbidden", "\r\n".join(lines), "ForbiddenByRbac")
+
+
+def by_access_policy(caller: Caller, permission: str) -> Refusal:
+    """403: no access policy gives the permission."""
+    who = caller.label.replace(";iss=", ";numgroups=0;iss=")
+    message = (
+        f"The user, group or application '{who}' does not have secrets {permission} permission on key vault "
+        f"'{caller.place}'. {HELP}2125287"
+    )
+    return Refusal(403, "Forbidden", message, "AccessDenied")
+
+
+def by_firewall(caller: Caller) -> Refusal:
+    """403: the vault's firewall does not know the caller's address. The text says "not authorized" and means it not."""
+    message = (
+        "Client address is not authorized and caller is not a trusted service.\r\n"
+        f"Client address: {caller.identity.address}\r\nCaller: {caller.label}\r\nVault: {caller.place}"
+    )
+    return Refusal(403, "Forbidden", message, "ForbiddenByFirewall")
+
+
+def by_connection(caller: Caller) -> Refusal:
+    """403: the vault listens to private endpoints only."""
+    message = (
+        "Public network access is disabled and request is not from a trusted service nor via an approved private "
+        f"link.\r\nCaller: {caller.label}\r\nVault: {caller.place}"
+    )
+    return Refusal(403, "Forbidden", message, "ForbiddenByConnection")
+
+
+def by_policy(caller: Caller) -> Refusal:
+    """403 for the compound identity of an app acting for a user; the text is ours, the code is Azure's."""
+    message = f"The caller is forbidden by policy.\r\nCaller: {caller.label}\r\nVault: {caller.place}"
+    return Refusal(403, "Forbidden", message, "ForbiddenByPolicy")
