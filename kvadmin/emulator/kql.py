@@ -1,8 +1,8 @@
 """KQL, really executed: duckdb-kql translates it, and what duckdb-kql lacks is rewritten before it is asked.
 
-Three things that Azure understands and duckdb-kql does not are put right here, never in the query that a client sends:
-`column_ifexists(name, default)`, obfuscated literals (`h"..."`), and `make_datetime("...")` of one text. Azure also tells
-`CallerIpAddress` from `CallerIPAddress`, which DuckDB does not, so that is checked here too.
+Three things that Azure understands and duckdb-kql does not are put right here, never in the query that a client
+sends: `column_ifexists(name, default)`, obfuscated literals (`h"..."`), and `make_datetime("...")` of one text. Azure
+also tells `CallerIpAddress` from `CallerIPAddress`, which DuckDB does not, so that is checked here too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOKEN = re.compile(
 )
 MISSING_COLUMN = re.compile(r'Referenced column "([^"]+)"')
 MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist|schema error for '([^']+)' \(unknown table")
-ANY_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - duckdb-kql takes naive UTC
+ANY_MOMENT = datetime(2000, 1, 1)  # replaced at each run; duckdb-kql takes naive UTC
 OPERATOR = re.compile(r"\|\s*([a-z][a-z-]*)")
 
 
@@ -164,9 +164,7 @@ def translate(query: str, shape: tuple[tuple[str, tuple[str, ...]], ...]) -> tup
     """
     schema = {table: list(columns) for table, columns in shape}
     try:
-        result = duckdb_kql.to_sql(
-            prepare(query, schema), schema=schema, allow_write=False, query_now=ANY_MOMENT
-        )
+        result = duckdb_kql.to_sql(prepare(query, schema), schema=schema, allow_write=False, query_now=ANY_MOMENT)
     except duckdb_kql.KqlSyntaxError as error:
         raise QueryError(SYNTAX, "SYN0002", f"Query could not be parsed: {error}") from None
     except duckdb_kql.KqlError as error:

@@ -6,6 +6,7 @@ import json
 import threading
 import weakref
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,9 @@ _stores_lock = threading.Lock()
 def store_of(azure: Azure) -> LogStore:
     """The one store of that cloud, made when it is first asked for."""
     with _stores_lock:
-        return _stores.setdefault(azure, LogStore()) if azure not in _stores else _stores[azure]
+        if azure not in _stores:
+            _stores[azure] = LogStore()
+        return _stores[azure]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,30 @@ class Span:
 
     start: datetime | None = None
     end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a query can see: the rows of these workspaces in that time, as they show by `now`.
+
+    `resource_id` (lower-case) keeps to the rows of one vault.
+    """
+
+    workspaces: list[Workspace]
+    span: Span
+    now: datetime
+    resource_id: str = ""
+
+    def where(self, workspace: Workspace) -> str:
+        """The condition on a stored table for what this reaches in it."""
+        kept = self.now - timedelta(days=workspace.retention_days)
+        start = max(self.span.start, kept) if self.span.start else kept
+        parts = [f""""{VISIBLE}" <= '{_text(self.now)}'""", f""""TimeGenerated" >= '{_text(start)}'"""]
+        if self.span.end is not None:
+            parts.append(f""""TimeGenerated" < '{_text(self.span.end)}'""")
+        if self.resource_id:
+            parts.append(f""""_ResourceId" = '{self.resource_id.replace("'", "''")}'""")
+        return " AND ".join(parts)
 
 
 @dataclass
@@ -82,48 +109,28 @@ class LogStore:
         self._seen = 0
         self._last: AuditRow | None = None
 
-    def open(
-        self, azure: Azure, workspaces: list[Workspace], span: Span, resource_id: str = ""
-    ) -> tuple[duckdb.DuckDBPyConnection, dict[str, list[str]]]:
-        """A connection on which the tables of these workspaces stand as they show themselves now, and their columns.
+    def open(self, azure: Azure, reach: Reach) -> tuple[duckdb.DuckDBPyConnection, dict[str, list[str]]]:
+        """A connection on which the tables within reach stand under their names, and the columns that they have.
 
-        `resource_id` (lower-case) keeps to the rows of one vault. The caller closes the connection.
+        The caller closes the connection.
         """
-        now = azure.clock.now()
         with self._lock:
             self._take_in(azure)
             cursor = self._connection.cursor()
             cursor.execute("SET TimeZone='UTC'")
-            schema = {}
-            for name in SHAPES:
-                if columns := self._view(cursor, name, workspaces, span, resource_id, now):
-                    schema[name] = columns
-        return cursor, schema
+            views = {name: self._view(cursor, name, reach) for name in SHAPES}
+        return cursor, {name: columns for name, columns in views.items() if columns}
 
-    def _view(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        name: str,
-        workspaces: list[Workspace],
-        span: Span,
-        resource_id: str,
-        now: datetime,
-    ) -> list[str]:
-        """Make the view called `name` over these workspaces; its columns, or none when it would not exist."""
-        parts, all_columns = [], dict.fromkeys(logtables.COLUMNS[name])
-        shown = set()
-        for workspace in workspaces:
-            table = self._tables.get((workspace.resource_id.lower(), name))
-            if table and (columns := table.columns(now)):
-                shown |= set(columns)
-                kept = max(filter(None, (span.start, now - timedelta(days=workspace.retention_days))))
-                parts.append((table.stored, _where(kept, span.end, now, resource_id)))
-        columns = [column for column in all_columns if column in shown]
-        if not columns:
-            return []
-        names = ", ".join(f'"{column}"' for column in columns)
-        selects = " UNION ALL ".join(f'SELECT {names} FROM "{stored}" WHERE {where}' for stored, where in parts)  # noqa: S608
-        cursor.execute(f'CREATE TEMP VIEW "{name}" AS {selects}')
+    def _view(self, cursor: duckdb.DuckDBPyConnection, name: str, reach: Reach) -> list[str]:
+        """Make the view called `name`; its columns, or none when no such table exists."""
+        found = [(w, self._tables.get((w.resource_id.lower(), name))) for w in reach.workspaces]
+        tables = [(workspace, table) for workspace, table in found if table and table.columns(reach.now)]
+        shown = {column for _, table in tables for column in table.columns(reach.now)}
+        columns = [column for column in logtables.COLUMNS[name] if column in shown]
+        if columns:
+            names = ", ".join(f'"{column}"' for column in columns)
+            selects = (f'SELECT {names} FROM "{table.stored}" WHERE {reach.where(w)}' for w, table in tables)  # noqa: S608
+            cursor.execute(f'CREATE TEMP VIEW "{name}" AS {" UNION ALL ".join(selects)}')
         return columns
 
     def _take_in(self, azure: Azure) -> None:
@@ -145,20 +152,19 @@ class LogStore:
         self._tables, self._seen, self._last = {}, 0, None
 
     def _append(self, rows: list[AuditRow], workspaces: dict[str, Workspace]) -> None:
-        batches: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        batches: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for row in rows:
-            workspace = workspaces.get((row.workspace or "").lower())
-            for name in workspace.tables if workspace else ():
-                assert workspace is not None  # noqa: S101 - for the type checker
-                key = (workspace.resource_id.lower(), name)
-                batches.setdefault(key, []).extend(self._copies(row, workspace, name))
+            workspace_id = (row.workspace or "").lower()
+            if workspace := workspaces.get(workspace_id):
+                for name in workspace.tables:
+                    batches[workspace_id, name] += self._copies(row, workspace, self._table(workspace_id, name))
         for (workspace_id, name), cells in batches.items():
             self._insert(self._table(workspace_id, name), cells)
 
-    def _copies(self, row: AuditRow, workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    def _copies(self, row: AuditRow, workspace: Workspace, table: Table) -> list[dict[str, Any]]:
         """The row in that table's shape; twice for the share of rows that the workspace duplicates."""
-        cells = SHAPES[name](row, workspace)
-        self._table(workspace.resource_id.lower(), name).note(cells, row.visible_at)
+        cells = SHAPES[table.name](row, workspace)
+        table.note(cells, row.visible_at)
         copies = [cells | {VISIBLE: _text(row.visible_at)}]
         if zlib.crc32(f"again {row.correlation_id}".encode()) < workspace.duplicates * 2**32:
             copies.append(cells | {VISIBLE: _text(row.visible_at + DUPLICATE_DELAY)})
@@ -175,23 +181,16 @@ class LogStore:
 
     def _insert(self, table: Table, cells: list[dict[str, Any]]) -> None:
         """Add rows by way of JSON, which DuckDB reads far faster than it binds values one by one."""
-        structure = json.dumps([logtables.COLUMNS[table.name] | {VISIBLE: "TIMESTAMP"}])
+        types = logtables.COLUMNS[table.name] | {VISIBLE: "TIMESTAMP"}
+        used = {name: types[name] for name in dict.fromkeys(name for row in cells for name in row)}
+        rows = [json.dumps(row, ensure_ascii=False) for row in cells]
         self._connection.execute(
-            f'INSERT INTO "{table.stored}" BY NAME SELECT unnest(from_json(?, ?), max_depth := 2)',  # noqa: S608
-            [json.dumps(cells), structure],
+            f'INSERT INTO "{table.stored}" BY NAME '  # noqa: S608
+            "SELECT unnest(from_json(row, ?)) FROM (SELECT unnest(?::VARCHAR[]) AS row)",
+            [json.dumps(used), rows],
         )
-
-
-def _where(start: datetime, end: datetime | None, now: datetime, resource_id: str) -> str:
-    """The rows that show by now, inside the time asked for, and of one vault if one is named."""
-    parts = [f""""{VISIBLE}" <= '{_text(now)}'""", f""""TimeGenerated" >= '{_text(start)}'"""]
-    if end is not None:
-        parts.append(f""""TimeGenerated" < '{_text(end)}'""")
-    if resource_id:
-        parts.append(f""""_ResourceId" = '{resource_id.replace("'", "''")}'""")
-    return " AND ".join(parts)
 
 
 def _text(moment: datetime) -> str:
     """A time as DuckDB reads it: UTC, without an offset."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

@@ -1,12 +1,14 @@
-"""One event of the access log in the two shapes that a Log Analytics workspace keeps: AZKVAuditLogs, AzureDiagnostics."""
+"""One event of the access log in the two shapes that a workspace keeps it in: AZKVAuditLogs and AzureDiagnostics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from kvadmin.emulator.identities import Identity
     from kvadmin.emulator.resources import AuditRow, Workspace
 
 DEDICATED, SHARED = "AZKVAuditLogs", "AzureDiagnostics"
@@ -156,18 +158,20 @@ def claims(row: AuditRow) -> dict[str, Any]:
     """The claims that Key Vault writes into its log for the caller of that row; {} for a call without a token."""
     if row.identity is None:
         return {}
-    shown = {key: value for key, value in row.identity.claims().items() if key != "name"}
+    # VaultGet, VaultPut, ... come through the resource manager.
+    return dict(_claims(row.identity, control_plane=row.operation.startswith("Vault")))
+
+
+@lru_cache(maxsize=1024)
+def _claims(identity: Identity, *, control_plane: bool) -> dict[str, Any]:
+    shown = {key: value for key, value in identity.claims().items() if key != "name"}
     if "#" in shown.get("upn", ""):
         # A guest with a Microsoft account has no upn, only "live.com#..." as unique_name.
         del shown["upn"]
-    if _is_control_plane(row):
+    if control_plane:
         return _long_claims(shown)
     person = shown.get("idtyp") == "user"
     return {**shown, "appidacr": "0" if person else "2", "xms_az_nwperimid": [], **({"amr": "pwd"} if person else {})}
-
-
-def _is_control_plane(row: AuditRow) -> bool:
-    return (urlsplit(row.request_uri).hostname or "").startswith("management.")
 
 
 def _long_claims(shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,7 +239,7 @@ def _shared_cells(row: AuditRow, workspace: Workspace) -> dict[str, Any]:
 def _common(row: AuditRow, workspace: Workspace) -> dict[str, Any]:
     return {
         "TenantId": workspace.customer_id,
-        "TimeGenerated": row.time.strftime("%Y-%m-%dT%H:%M:%S.%f"),
+        "TimeGenerated": row.time.astimezone(UTC).replace(tzinfo=None).isoformat(),
         "OperationName": row.operation,
         "OperationVersion": row.api_version,
         # Not a slip: Key Vault writes "Success" for refused calls as well.
