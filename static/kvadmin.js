@@ -116,6 +116,44 @@ document.addEventListener("click", (event) => {
   else if (event.target === part && part.matches("dialog")) part.close(); // on the backdrop
 });
 
+// --- Forms: a question before an act, and only the fields that a scope needs ------------------------------------------
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.dataset.confirm || form.dataset.confirmed) return;
+  event.preventDefault();
+  event.stopImmediatePropagation(); // htmx waits for the answer, too
+  askFirst(form, event.submitter);
+}, true);
+
+function askFirst(form, submitter) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector("[data-confirm-text]").textContent = form.dataset.confirm;
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue !== "yes") return;
+    form.dataset.confirmed = "yes";
+    form.requestSubmit(submitter);
+    delete form.dataset.confirmed;
+  }, { once: true });
+  dialog.showModal();
+}
+
+const SCOPE_FIELDS = { everything: [], environment: ["environment"], subscription: ["subscription"], vault: ["vault"], prefix: ["vault", "prefix"] };
+
+function showScope(form) {
+  const needed = SCOPE_FIELDS[form.elements.namedItem("scope_kind")?.value];
+  if (!needed) return;
+  for (const name of ["environment", "subscription", "vault", "prefix"]) {
+    const field = form.elements.namedItem(name)?.closest(".field");
+    if (field) field.hidden = !needed.includes(name);
+  }
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.name === "scope_kind") showScope(event.target.form);
+});
+document.querySelectorAll("[data-scope-form]").forEach(showScope);
+
 // --- Times: UTC on the page, local on hover --------------------------------------------------------------------------
 document.addEventListener("pointerover", (event) => {
   const time = event.target.closest?.("time[datetime]");
