@@ -6,6 +6,11 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Names under which the services that are no vault have their faults; no vault can be called so. Their operations are
+# "ResourceGraph", "Subscriptions", "Vaults", "DiagnosticSettings" and "Workspace"; and "Query".
+ARM = "@arm"
+LOGS = "@logs"
+
 KINDS = frozenset(
     {
         "throttled",  # 429, with Retry-After when `retry_after` is set

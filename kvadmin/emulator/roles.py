@@ -91,6 +91,10 @@ class Assignments:
         """Whether the holder has the right (SEE_VAULTS, SEE_EVERYTHING, QUERY_LOGS) at the resource."""
         return self._first(object_id, resource_id, lambda role: right in role.rights) is not None
 
+    def touches(self, object_id: str, scope: str) -> bool:
+        """Whether the holder has any role at, above or below `scope` (lower-case)."""
+        return any(a.covers(scope) or a.scope.startswith(f"{scope}/") for a in self._by_holder.get(object_id, ()))
+
     def _first(self, object_id: str, resource_id: str, allows: Callable[[Role], bool]) -> Assignment | None:
         held = self._by_holder.get(object_id, ())
         return next((a for a in held if allows(ROLES[a.role_name]) and a.covers(resource_id)), None)
