@@ -6,13 +6,18 @@ Say `@pytest.mark.django_db(transaction=True)` where threads, or another process
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.db.models.signals import post_migrate
+from django.dispatch import receiver
 from django.test import Client
+from django_tasks_db.models import DBTaskResult
 
+from audit import triggers
+from kvadmin.jobs import runs
 from tests import factories
 from vaults.models import Person
 
@@ -26,6 +31,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("postgres"):
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
+
+
+@pytest.fixture(autouse=True)
+def _the_ledger_may_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test with real transactions ends by emptying all tables, which the ledger's triggers would refuse."""
+    marker = request.node.get_closest_marker("django_db")
+    transactional = bool(marker and marker.kwargs.get("transaction"))
+    if transactional or {"transactional_db", "live_server"} & set(request.fixturenames):
+        request.getfixturevalue("transactional_db")  # set up before this fixture, so torn down after it
+        yield
+        triggers.remove(connection)
+    else:
+        yield
+
+
+@receiver(post_migrate)
+def _guard_the_ledger_again(sender: Any, **_: Any) -> None:
+    """Sent when the tables have been emptied."""
+    if sender.name == "audit":
+        triggers.install(connection)
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +72,18 @@ def azure() -> Iterator[Azure]:
     yield cloud
     client.reset()
     doors.drop_memory("tests")
+
+
+@pytest.fixture
+def run_jobs(db: None) -> Callable[[], None]:
+    """run_jobs(): does what is queued and due, here and now. What a job raises is found in its row, not raised."""
+
+    def run() -> None:
+        while job := DBTaskResult.objects.ready().first():
+            job.claim("tests")
+            runs.run(job)
+
+    return run
 
 
 # --- People: each holds one role on everything; tests/factories.py makes others --------------------------------------

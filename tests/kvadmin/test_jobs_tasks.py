@@ -1,0 +1,43 @@
+"""Housekeeping: what is kept of old jobs, and what is not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from kvadmin.jobs.models import WorkerBeat
+from kvadmin.jobs.tasks import prune_results
+from tests.kvadmin import jobs_for_tests as jobs
+
+pytestmark = pytest.mark.django_db
+
+
+def ended(word: str, status: str, days: int) -> None:
+    result = jobs.note.enqueue(word)
+    finished = timezone.now() - timedelta(days=days)
+    DBTaskResult.objects.filter(pk=result.id).update(status=status, finished_at=finished)
+
+
+def test_old_jobs_are_forgotten_and_failures_are_kept_longer() -> None:
+    ended("worked today", "SUCCESSFUL", 0)
+    ended("worked days ago", "SUCCESSFUL", 3)
+    ended("failed days ago", "FAILED", 3)
+    ended("failed months ago", "FAILED", 40)
+    jobs.note.enqueue("waits")
+
+    prune_results.call()
+
+    kept = {row.args_kwargs["args"][0] for row in DBTaskResult.objects.all()}
+    assert kept == {"worked today", "failed days ago", "waits"}
+
+
+def test_signs_of_life_of_long_ago_are_forgotten() -> None:
+    WorkerBeat.objects.create(worker_id="old", seen_at=timezone.now() - timedelta(days=9))
+    WorkerBeat.objects.create(worker_id="new", seen_at=timezone.now())
+
+    prune_results.call()
+
+    assert list(WorkerBeat.objects.values_list("worker_id", flat=True)) == ["new"]
