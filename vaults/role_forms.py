@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.models import Group
@@ -36,7 +36,7 @@ class ScopeForm(forms.Form):
     """Where it holds. Fields that the chosen kind does not need are ignored, so that switching kinds loses nothing."""
 
     scope_kind = forms.ChoiceField(label="Scope", choices=ScopeKind.choices, initial=ScopeKind.VAULT)
-    environment = forms.ChoiceField(required=False, choices=_environments)
+    environment = forms.ChoiceField(required=False)
     subscription = forms.ModelChoiceField(
         queryset=Subscription.objects.order_by("name"), required=False, empty_label="Choose one"
     )
@@ -44,6 +44,11 @@ class ScopeForm(forms.Form):
     prefix = forms.CharField(  # type: ignore[assignment] # the scope's own word; Form.prefix is not used here
         required=False, max_length=127, help_text="Secrets whose names begin with this, such as db-."
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        environment = cast("forms.ChoiceField", self.fields["environment"])
+        environment.choices = _environments()  # asked once; a callable would be asked at each turn of the widget
 
     def clean_vault(self) -> Vault | None:
         name = str(self.cleaned_data["vault"]).strip().lower()

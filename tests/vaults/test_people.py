@@ -20,6 +20,8 @@ def test_the_list_costs_the_same_queries_whatever_its_size(
         factories.assign(factories.person(f"bob-{number}", "reader"), "auditor")
     client.force_login(factories.person("admin", "administrator"))
 
+    client.get("/people/")  # the session keeps its CSRF token from here on
+
     with django_assert_num_queries(5):
         page = client.get("/people/").content.decode()
 
@@ -35,7 +37,7 @@ def test_a_person_is_shown_with_own_roles_group_roles_and_past_ones(client: Clie
 
     page = client.get(f"/people/{bob.pk}/").content.decode()
 
-    held, past = page.split("<h2>Ended</h2>")
+    held, past = page.split("<h2>Roles in force</h2>")[1].split("<h2>Ended</h2>")
     assert "Approver" in held
     assert "group payments" in held
     assert "Secrets User" not in held

@@ -216,9 +216,7 @@ def test_an_expired_secret_is_still_shown_as_azure_still_serves_it(
     assert reveal(client).json()["value"] == "old"
 
 
-def test_an_old_version_is_shown_when_asked_for(
-    client: Client, azure: Azure, db_password: Secret, ada: Person
-) -> None:
+def test_an_old_version_is_shown_when_asked_for(client: Client, azure: Azure, db_password: Secret, ada: Person) -> None:
     reveal(client)
     old = LedgerEntry.objects.get(phase="revealed").version
     azure.put_secret("pay-prod", "db-password", "rotated")
@@ -229,7 +227,9 @@ def test_an_old_version_is_shown_when_asked_for(
 
 
 @pytest.mark.parametrize("name", ["new", "delete", "reveal", "versions", "000", "-abc", "x" * 127, "UPPER-Case"])
-def test_every_legal_name_has_its_reveal(name: str, client: Client, azure: Azure, db_password: Secret, ada: Person) -> None:
+def test_every_legal_name_has_its_reveal(
+    name: str, client: Client, azure: Azure, db_password: Secret, ada: Person
+) -> None:
     azure.put_secret("pay-prod", name, f"value of {name}")
     factories.secret(db_password.vault, name)
 
@@ -257,7 +257,9 @@ def test_one_person_cannot_harvest(client: Client, azure: Azure, db_password: Se
     assert LedgerEntry.objects.get(phase="refused").code == "too-many"
 
 
-def test_a_role_ended_a_moment_ago_reveals_nothing(client: Client, azure: Azure, db_password: Secret, ada: Person) -> None:
+def test_a_role_ended_a_moment_ago_reveals_nothing(
+    client: Client, azure: Azure, db_password: Secret, ada: Person
+) -> None:
     assert reveal(client).status_code == 200
 
     ada.role_assignments.update(ended_at=timezone.now())
