@@ -10,12 +10,12 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 
 from django.db import DatabaseError, transaction
-from django.utils import timezone
 
+from audit.clock import database_now
 from audit.models import LedgerEntry, LedgerHead, new_act
 from kvadmin.actions import Action
 
@@ -55,20 +55,52 @@ class Target:
     version: str = ""
 
 
+NOTHING = Target()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step of a reveal request: its number, from which state to which, and the hash of what was shown."""
+
+    request: int | None = None
+    from_state: str = ""
+    to_state: str = ""
+    shown_hash: str = ""
+
+
+NO_MOVE = Move()
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What all rows of one act share."""
+
+    action: Action
+    actor: Actor
+    target: Target
+    reason: str = ""
+    move: Move = NO_MOVE
+    id: uuid.UUID = field(default_factory=new_act)
+
+
 class Attempt:
     """An act whose intent is on record. `revealed` puts its outcome on record; leaving without one means failure."""
 
-    def __init__(self, action: Action, actor: Actor, target: Target, reason: str) -> None:
-        self.id = new_act()
+    def __init__(self, act: _Act, *, durable: bool = True) -> None:
+        self._act = act
+        self.id = act.id
         self.closed = False
-        self._facts = {"action": action, "actor": actor, "target": target, "reason": reason}
-        _append(self.id, Phase.INTENT, **self._facts)  # type: ignore[arg-type] # the same facts, each time
+        self._durable = durable
+        _append(act, Phase.INTENT, durable=durable)
 
     def revealed(self, *, version: str, request_id: str, region: str) -> None:
         """Put on record that Azure gave the value out: which version, and the id Azure logs for this read."""
-        target: Target = self._facts["target"]  # type: ignore[assignment] # as given in __init__
-        self._facts["target"] = Target(target.vault, target.secret, version)
+        self._act = replace(self._act, target=replace(self._act.target, version=version))
         self._close(Phase.REVEALED, request_id=request_id, region=region)
+
+    def withheld(self, *, code: str, note: str, request_id: str) -> None:
+        """Put on record that Azure gave the value out, and kvadmin to nobody: the grant had ended meanwhile."""
+        self._close(Phase.WITHHELD, code=code, note=note, request_id=request_id)
 
     def failed(self, error: BaseException) -> None:
         """Put on record that it came to nothing, with the error's own code. Its text stays out of the ledger."""
@@ -77,7 +109,7 @@ class Attempt:
 
     def _close(self, phase: LedgerEntry.Phase, **outcome: str) -> None:
         if not self.closed:
-            _append(self.id, phase, **self._facts, **outcome)  # type: ignore[arg-type] # the same facts, each time
+            _append(self._act, phase, durable=self._durable, **outcome)
             self.closed = True
 
 
@@ -87,7 +119,7 @@ def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -
 
     Raises LedgerUnavailable when either row cannot be written; the caller then has nothing to show.
     """
-    act = Attempt(action, actor, target, reason)
+    act = Attempt(_Act(action, actor, target, reason))
     try:
         yield act
     except BaseException as error:
@@ -97,40 +129,50 @@ def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -
         act.failed(RuntimeError("no outcome was recorded"))
 
 
+def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Move) -> Attempt:
+    """Put an intent on record in the caller's transaction, together with the use that it spends.
+
+    The caller commits both before Azure is called, and closes the attempt with the outcome.
+    """
+    return Attempt(_Act(action, actor, target, reason, move), durable=False)
+
+
 def record(
-    action: Action, actor: Actor, target: Target | None = None, *, reason: str = "", code: str = "", note: str = ""
-) -> LedgerEntry:
-    """Add one row for an act that is done, in the caller's transaction: both are committed, or neither."""
-    return _append(
-        new_act(), Phase.DONE, action, actor, target or Target(), reason=reason, code=code, note=note, durable=False
-    )
-
-
-def refuse(
-    action: Action, actor: Actor, target: Target | None = None, *, code: str, note: str, reason: str = ""
-) -> LedgerEntry:
-    """Add one row for an act that was refused. It is committed at once: raising afterwards must not undo it."""
-    return _append(new_act(), Phase.REFUSED, action, actor, target or Target(), reason=reason, code=code, note=note)
-
-
-def _append(
-    act: uuid.UUID,
-    phase: LedgerEntry.Phase,
     action: Action,
     actor: Actor,
-    target: Target,
+    target: Target = NOTHING,
     *,
     reason: str = "",
     code: str = "",
     note: str = "",
-    request_id: str = "",
-    region: str = "",
-    durable: bool = True,
+    move: Move = NO_MOVE,
 ) -> LedgerEntry:
+    """Add one row for an act that is done, in the caller's transaction: both are committed, or neither."""
+    return _append(_Act(action, actor, target, reason, move), Phase.DONE, durable=False, code=code, note=note)
+
+
+def refuse(
+    action: Action,
+    actor: Actor,
+    target: Target = NOTHING,
+    *,
+    code: str,
+    note: str,
+    reason: str = "",
+    move: Move = NO_MOVE,
+) -> LedgerEntry:
+    """Add one row for an act that was refused. It is committed at once: raising afterwards must not undo it."""
+    return _append(_Act(action, actor, target, reason, move), Phase.REFUSED, code=code, note=note)
+
+
+def _append(act: _Act, phase: LedgerEntry.Phase, *, durable: bool = True, **outcome: str) -> LedgerEntry:
+    """Write one row: `outcome` names columns such as code, note, request_id and region."""
     entry = LedgerEntry(
-        act=act, phase=phase, action=action.word, person_id=actor.id, person=actor.name, address=actor.address,
-        vault=target.vault.lower(), secret=target.secret.lower(), version=target.version,
-        reason=reason, code=code, note=note, request_id=request_id, region=region,
+        act=act.id, phase=phase, action=act.action.word,
+        person_id=act.actor.id, person=act.actor.name, address=act.actor.address,
+        vault=act.target.vault.lower(), secret=act.target.secret.lower(), version=act.target.version,
+        reason=act.reason, request=act.move.request, from_state=act.move.from_state, to_state=act.move.to_state,
+        shown_hash=act.move.shown_hash, **outcome,
     )  # fmt: skip
     _tidy(entry)
     try:
@@ -143,18 +185,19 @@ def _append(
 
 def _tidy(entry: LedgerEntry) -> None:
     """Cut texts to their columns and drop NUL, which PostgreSQL refuses: a long name must not stop a record."""
-    for field in LedgerEntry._meta.concrete_fields:
-        value = getattr(entry, field.attname)
+    for column in LedgerEntry._meta.concrete_fields:
+        value = getattr(entry, column.attname)
         if isinstance(value, str):
-            setattr(entry, field.attname, value.replace("\x00", "")[: field.max_length])
+            setattr(entry, column.attname, value.replace("\x00", "")[: column.max_length])
 
 
 def _chain(entry: LedgerEntry) -> None:
     head, _ = LedgerHead.objects.select_for_update().get_or_create(pk=1)
-    entry.seq, entry.previous_hash, entry.at = head.seq + 1, head.hash, timezone.now()
+    now = database_now()
+    entry.seq, entry.previous_hash, entry.at = head.seq + 1, head.hash, max(now, head.at or now)
     entry.hash = digest(entry)
     entry.save(force_insert=True)
-    head.seq, head.hash = entry.seq, entry.hash
+    head.seq, head.hash, head.at = entry.seq, entry.hash, entry.at
     head.save()
 
 

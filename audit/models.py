@@ -18,6 +18,7 @@ class LedgerEntry(models.Model):
         DONE = "done", "Done"
         REVEALED = "revealed", "Revealed"
         FAILED = "failed", "Failed"
+        WITHHELD = "withheld", "Withheld"
         REFUSED = "refused", "Refused"
 
     seq = models.BigIntegerField(primary_key=True)  # 1, 2, 3, ... without a gap
@@ -36,6 +37,10 @@ class LedgerEntry(models.Model):
     note = models.CharField(max_length=500, blank=True)  # one sentence of our own, such as the policy's reason
     request_id = models.CharField(max_length=64, blank=True)  # Azure's x-ms-request-id: its log's CorrelationId
     region = models.CharField(max_length=64, blank=True)
+    request = models.BigIntegerField(null=True, db_index=True)  # the number of a reveal request
+    from_state = models.CharField(max_length=12, blank=True)
+    to_state = models.CharField(max_length=12, blank=True)
+    shown_hash = models.CharField(max_length=64, blank=True)  # of what the person was shown when deciding
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
 
@@ -56,6 +61,7 @@ class LedgerHead(models.Model):
 
     seq = models.BigIntegerField(default=0)
     hash = models.CharField(max_length=64, default="0" * 64)
+    at = models.DateTimeField(null=True)  # of the last fact: the ledger's time never runs backwards
 
     def __str__(self) -> str:
         return f"head at {self.seq}"

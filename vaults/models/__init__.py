@@ -2,6 +2,7 @@
 
 from vaults.models.person import Person
 from vaults.models.policy import RevealPolicy
+from vaults.models.request import CLOSED, OPEN, RevealRequest, State, Vote
 from vaults.models.role import Role, RoleAssignment
 from vaults.models.scope import Scoped, ScopeKind
 from vaults.models.secret import Secret
@@ -9,16 +10,21 @@ from vaults.models.sync import SyncRun
 from vaults.models.vault import Health, LogState, Subscription, Vault
 
 __all__ = [
+    "CLOSED",
+    "OPEN",
     "Health",
     "LogState",
     "Person",
     "RevealPolicy",
+    "RevealRequest",
     "Role",
     "RoleAssignment",
     "ScopeKind",
     "Scoped",
     "Secret",
+    "State",
     "Subscription",
     "SyncRun",
     "Vault",
+    "Vote",
 ]

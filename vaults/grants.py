@@ -1,0 +1,144 @@
+"""Using a grant: its use is spent before Azure is called, and nothing is shown that was taken back meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from audit import clock, ledger
+from kvadmin import actions as a
+from kvadmin.gateway import keyvault
+from kvadmin.gateway.errors import GatewayError
+from vaults.models import Person, RevealPolicy, RevealRequest, State
+from vaults.requests import Kind, Refusal, close, locked, on_record, remember, settle, target, to
+
+TAKEN_BACK = "The grant ended while Azure was asked, so the value was not shown."
+
+
+class Withheld(Exception):
+    """Azure gave the value out, and the grant had been taken back or had ended before it could be shown."""
+
+    code = "withheld"
+    sentence = TAKEN_BACK
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """A use that is spent: the request it belongs to, and the attempt whose intent stands in the ledger."""
+
+    request: RevealRequest
+    attempt: ledger.Attempt
+
+
+def reveal(by: Person, actor: ledger.Actor, pk: int) -> keyvault.Read:
+    """Show the value that request `pk` is about, to the person who asked, by the grant that they hold.
+
+    The use and the intent are committed together before Azure is called. A definite refusal of Azure gives the use
+    back, once, on record. Before the value is returned the grant is looked at again. Raises Refusal, Withheld,
+    LedgerUnavailable or a GatewayError; none carries the value.
+    """
+    spent = _spend(by, actor, pk)
+    secret = spent.request.secret
+    try:
+        read = keyvault.get_secret(
+            secret.vault.uri, secret.name, spent.request.version, reveal_id=str(spent.attempt.id)
+        )
+    except BaseException as error:
+        _failed(spent, actor, error)
+        raise
+    _confirm(spent, actor, read)
+    return read
+
+
+def _spend(by: Person, actor: ledger.Actor, pk: int) -> _Spent:
+    refusal = spent = None
+    with transaction.atomic():
+        request = locked(pk)
+        now = clock.now()
+        settle(request, now)
+        try:
+            spent = _activate_and_consume(by, actor, request, now)
+        except Refusal as refused:
+            refusal = refused
+    if spent is None:
+        assert refusal is not None  # noqa: S101 - one of the two is set, for the type checker
+        move = ledger.Move(request.pk, request.state, request.state, request.asked_hash)
+        on_record(refusal, _action(request), actor, target(request.secret), request.reason, move)
+        raise refusal
+    return spent
+
+
+def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealRequest, now: datetime) -> _Spent:
+    if by.pk != request.requester_id:
+        raise Refusal("not-yours", "Only the person who asked may see the value.", 403)
+    if request.state == State.APPROVED:
+        request.starts_at, request.ends_at = now, now + timedelta(minutes=request.minutes)
+        to(request, State.ACTIVE, actor, a.SECRET_REQUEST, note=f"For {request.minutes} minutes from now.")
+    if request.state != State.ACTIVE:
+        raise Refusal("state", f"This grant shows nothing: the request is {State(request.state).label.lower()}.")
+    if not consume(request, now):
+        raise Refusal("used", "This grant was used already, or has just ended.")
+    move = ledger.Move(request.pk, State.ACTIVE, State.ACTIVE, request.asked_hash)
+    where = ledger.Target(request.secret.vault.name, request.secret.key, request.version)
+    return _Spent(request, ledger.begin(_action(request), actor, where, reason=request.reason, move=move))
+
+
+def consume(request: RevealRequest, now: datetime) -> bool:
+    """Take one use, by a conditional UPDATE: in the half-open window [starts_at, ends_at), while one is left."""
+    usable = RevealRequest.objects.filter(pk=request.pk, state=State.ACTIVE, starts_at__lte=now, ends_at__gt=now)
+    usable = usable.filter(Q(uses_left=None) | Q(uses_left__gt=0))
+    return usable.update(uses_left=F("uses_left") - 1) == 1
+
+
+def _failed(spent: _Spent, actor: ledger.Actor, error: BaseException) -> None:
+    """On record with its code; and where Azure certainly gave nothing out, the use comes back, once."""
+    with transaction.atomic():
+        request = locked(spent.request.pk)
+        spent.attempt.failed(error)
+        if request.use != RevealPolicy.Use.ONCE or request.kind == Kind.BREAK_GLASS or request.state != State.ACTIVE:
+            return
+        if isinstance(error, GatewayError) and error.definite and not request.given_back:
+            request.uses_left, request.given_back = 1, True
+            request.save()
+            note = f"The use was given back: Azure refused ({error.code})."
+            remember(request, a.SECRET_REVEAL, ledger.CLOCK, State.ACTIVE, note=note)
+        else:
+            _used_up(request, actor)
+
+
+def _confirm(spent: _Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
+    """Look at the grant again, under its lock: what was taken back while Azure was asked is withheld."""
+    with transaction.atomic():
+        request = locked(spent.request.pk)
+        settle(request, clock.now())
+        shown = request.state == State.ACTIVE
+        if shown:
+            facts = {"request_id": read.request_id, "region": read.region}
+            spent.attempt.revealed(version=read.properties.version, **facts)
+            if request.use == RevealPolicy.Use.ONCE and request.kind == Kind.APPROVAL:
+                _used_up(request, actor)
+        else:
+            spent.attempt.withheld(code=request.state, note=TAKEN_BACK, request_id=read.request_id)
+    if not shown:
+        raise Withheld
+
+
+def _used_up(request: RevealRequest, actor: ledger.Actor) -> None:
+    close(request, State.CONSUMED, clock.now(), request.requester, actor, a.SECRET_REVEAL, "")
+
+
+def _action(request: RevealRequest) -> a.Action:
+    return a.SECRET_BREAK_GLASS if request.kind == Kind.BREAK_GLASS else a.SECRET_REVEAL
+
+
+def held(by: Person, secret_id: int) -> RevealRequest | None:
+    """The person's request for this secret that is open, if any: an emergency grant first."""
+    mine = RevealRequest.objects.filter(requester=by, secret_id=secret_id)
+    open_ones = mine.filter(state__in=(State.PENDING, State.APPROVED, State.ACTIVE))
+    return open_ones.select_related("policy", "secret__vault", "requester").order_by("-kind", "-id").first()
