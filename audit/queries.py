@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth
 
 from audit.coverage import Logged, silence, watermarks
@@ -155,7 +155,7 @@ _UNITS = {"hour": TruncHour, "day": TruncDay, "month": TruncMonth}
 
 
 def reads_over_time(events: QuerySet[AccessEvent], start: datetime, end: datetime) -> Reads:
-    """Reads by list, and refused or failed tries, per hour, day or month (UTC), whichever suits the range. One query."""
+    """Reads by list, and refused or failed tries, per hour, day or month (UTC) as suits the range. One query."""
     unit = "hour" if end - start <= timedelta(days=2) else "day" if end - start <= timedelta(days=100) else "month"
     counted = (
         events.filter(operation__in=READS)
@@ -164,14 +164,10 @@ def reads_over_time(events: QuerySet[AccessEvent], start: datetime, end: datetim
         .values_list("start", "is_read", "match")
         .annotate(n=Count("id"))
     )
-    found: dict[datetime, dict[str, int]] = {}
+    found = {moment: Bucket(moment, dict.fromkeys(SERIES, 0)) for moment in _marks(start, end, unit)}
     for moment, is_read, match, n in counted:
-        kind = match if is_read and match in SERIES else "refused"
-        counts = found.setdefault(moment, dict.fromkeys(SERIES, 0))
-        counts[kind] += n
-    return Reads(
-        unit, [Bucket(moment, found.get(moment, dict.fromkeys(SERIES, 0))) for moment in _marks(start, end, unit)]
-    )
+        found[moment].counts[match if is_read and match in SERIES else "refused"] += n
+    return Reads(unit, list(found.values()))
 
 
 def _marks(start: datetime, end: datetime, unit: str) -> Iterable[datetime]:
@@ -218,7 +214,8 @@ def with_events(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
 
 def unconfirmed(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
     """Reveals that Azure's log has not shown: it is late, the vault is blind, or the log has lost them."""
-    return with_events(entries).filter(phase=LedgerEntry.Phase.REVEALED, event_id=None)
+    shown = AccessEvent.objects.filter(ledger_act=OuterRef("act"), is_read=True)
+    return entries.filter(~Exists(shown), phase=LedgerEntry.Phase.REVEALED)
 
 
 def unexplained(events: QuerySet[AccessEvent]) -> QuerySet[AccessEvent]:

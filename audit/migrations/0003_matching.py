@@ -47,6 +47,11 @@ class Migration(migrations.Migration):
             name='gaps',
             field=models.JSONField(default=list),
         ),
+        migrations.AddField(
+            model_name='watermark',
+            name='resume_from',
+            field=models.DateTimeField(null=True),
+        ),
         migrations.AlterField(
             model_name='accessevent',
             name='outcome',
