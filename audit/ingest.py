@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 MARGIN = timedelta(minutes=15)  # Key Vault may take ten minutes to deliver a row, and Log Analytics some to show it
 STEP = timedelta(days=1)  # the widest window asked for at once: what a back-fill holds in memory
-FLOOR = timedelta(minutes=1)  # a window this narrow is not halved again: its gap is put on record
+FLOOR = timedelta(seconds=10)  # a window this narrow is not halved again: its gap is put on record
+MOST_QUERIES = 500  # per workspace and run: what is left then is for the next run
+MORE = "There is more in the log than one run takes in. The next run goes on from here."
 REMATCH = timedelta(days=1)  # how far back reads are sorted again, at least
 BATCH = 500
 
@@ -94,21 +96,25 @@ def ingest_rows(rows: Iterable[Mapping[str, Any]]) -> Counts:
 def _ingest_workspace(mark: Watermark, now: datetime, counts: Counts) -> None:
     """Window by window, oldest first, so that the watermark always stands behind a closed stretch."""
     todo = [*_steps(_start(mark, now), now)][::-1]
-    while todo:
+    for _ in range(MOST_QUERIES):
+        if not todo:
+            break
         window = todo.pop()
         page = logs.query_audit(mark.workspace_id, window.start, window.end)
         if page.partial and not window.is_narrow:
             todo += window.halves()[::-1]
             continue
         _store(mark, window, page, now, counts)
-    _note(mark, now, "", "")
+    _note(mark, now, "behind" if todo else "", MORE if todo else "")
 
 
 def _start(mark: Watermark, now: datetime) -> datetime:
-    """Rows show up late and out of order, so each run looks back over a stretch that it has already taken in."""
-    if mark.complete_up_to is None:
-        return now - timedelta(days=settings.KVADMIN_INGEST_FIRST_DAYS)
-    return mark.complete_up_to - timedelta(minutes=settings.KVADMIN_INGEST_OVERLAP_MINUTES)
+    return mark.resume_from or now - timedelta(days=settings.KVADMIN_INGEST_FIRST_DAYS)
+
+
+def _resume(window: Window, now: datetime) -> datetime:
+    """Rows show up late and out of order: what is younger than the overlap will be asked for again, and only that."""
+    return min(window.end, now - max(MARGIN, timedelta(minutes=settings.KVADMIN_INGEST_OVERLAP_MINUTES)))
 
 
 def _steps(start: datetime, end: datetime) -> Iterator[Window]:
@@ -124,8 +130,9 @@ def _store(mark: Watermark, window: Window, page: logs.LogPage, now: datetime, c
     new = _insert(list(_parsed(page.rows, counts)))
     locked.complete_from = min(locked.complete_from or window.start, window.start)
     locked.complete_up_to = max(locked.complete_up_to or window.start, min(window.end, now - MARGIN))
+    locked.resume_from = max(locked.resume_from or window.start, _resume(window, now))
     locked.gaps = without(locked.gaps, window) + ([_gap(window)] if page.partial else [])
-    locked.save(update_fields=["complete_from", "complete_up_to", "gaps"])
+    locked.save(update_fields=["complete_from", "complete_up_to", "resume_from", "gaps"])
     counts.new += new
 
 

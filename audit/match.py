@@ -162,14 +162,10 @@ def _first_read_of(intent: LedgerEntry) -> int | None:
 
 # --- Noise -----------------------------------------------------------------------------------------------------------
 def _hide_noise(since: datetime) -> None:
-    """Hidden unless asked for: answered challenges, kvadmin's own lists, and Azure's own inventory."""
+    """Hidden unless asked for: challenges that were answered, and Azure's own inventory of vaults."""
     fresh = AccessEvent.objects.filter(at__gte=since, is_noise=False)
-    fresh.filter(own_identity(), operation__in=("SecretList", "SecretListVersions"), outcome=Outcome.OK).update(
-        is_noise=True
-    )
-    fresh.filter(operation="VaultGet", agent__startswith="AzureResourceGraph.IngestionWorkerService").update(
-        is_noise=True
-    )
+    inventory = fresh.filter(operation="VaultGet", agent__startswith="AzureResourceGraph.IngestionWorkerService")
+    inventory.update(is_noise=True)
     for keys in batched(list(_answered_challenges(fresh)), BATCH):
         AccessEvent.objects.filter(pk__in=keys).update(is_noise=True)
 

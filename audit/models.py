@@ -148,6 +148,7 @@ class Watermark(models.Model):
     workspace_id = models.CharField(max_length=36, unique=True)
     complete_from = models.DateTimeField(null=True)  # the first moment taken in: what came before is not known here
     complete_up_to = models.DateTimeField(null=True)
+    resume_from = models.DateTimeField(null=True)  # where the next run begins: rows show up late
     gaps = models.JSONField(default=list)  # [from, to] in ISO format: windows that Azure answered only in part
     tried_at = models.DateTimeField(null=True)
     code = models.CharField(max_length=40, blank=True)  # why the last try failed; empty: it did not

@@ -27,13 +27,18 @@ def environment(**variables: str) -> dict[str, str]:
     return clean | {"KVADMIN_DEBUG": "true", "PYTHONUNBUFFERED": "1"} | variables
 
 
-def manage(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """`manage.py ARGUMENTS`, running, with stdout and stderr in one pipe. The caller waits for it."""
+def python(*arguments: str, env: dict[str, str]) -> subprocess.Popen[str]:
+    """A Python process, running, with stdout and stderr in one pipe. The caller waits for it."""
     return subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
-        env=environment(**variables),
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def manage(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """`manage.py ARGUMENTS`, running."""
+    return python("manage.py", *arguments, env=environment(**variables))

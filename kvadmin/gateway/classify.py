@@ -44,6 +44,9 @@ class Need(NamedTuple):
     permission: str = ""
 
 
+NOTHING_NAMED = Need()
+
+
 _BY_INNER = {
     "ForbiddenByRbac": "rbac",
     "AccessDenied": "access-policy",
@@ -81,7 +84,7 @@ _NETWORK = (
 )
 
 
-def call(work: Callable[[], T], need: Need = Need()) -> T:  # noqa: B008 - a named tuple does not change
+def call(work: Callable[[], T], need: Need = NOTHING_NAMED) -> T:
     """What `work` returns; whatever it raises comes out as a GatewayError that carries nothing of the SDK's.
 
     The error is raised after the `except` block has ended, so that `__context__`, which `from None` merely hides,
@@ -97,7 +100,7 @@ def call(work: Callable[[], T], need: Need = Need()) -> T:  # noqa: B008 - a nam
     raise failure from None
 
 
-def from_exception(error: Exception, need: Need = Need()) -> GatewayError:  # noqa: B008
+def from_exception(error: Exception, need: Need = NOTHING_NAMED) -> GatewayError:
     """Our error for any exception that a call of the SDK raised."""
     if isinstance(error, GatewayError):
         return error
@@ -113,7 +116,7 @@ def from_exception(error: Exception, need: Need = Need()) -> GatewayError:  # no
     return _unexpected(error)
 
 
-def from_response(response: HttpResponse, need: Need = Need()) -> GatewayError:  # noqa: B008
+def from_response(response: HttpResponse, need: Need = NOTHING_NAMED) -> GatewayError:
     """Our error for an answer that is not the one asked for: any status but a good one, or a good one unreadable."""
     answer = _read(response)
     headers = response.headers
@@ -289,6 +292,6 @@ def seen_address(headers: Mapping[str, str]) -> str:
 
 def _address(text: str) -> str:
     try:
-        return f"{ipaddress.ip_address(text)}, the address that the vault saw,"
+        return f"{ipaddress.ip_address(text)} (the address that the vault saw)"
     except ValueError:
         return ""

@@ -1,0 +1,223 @@
+"""Questions to the access log, answered in a fixed number of queries whatever its size."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import TruncDay, TruncHour, TruncMonth
+
+from audit.coverage import Logged, silence, watermarks
+from audit.models import AccessEvent, LedgerEntry
+from audit.parse import READS
+
+PAGE = 50
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST = 2**63
+
+
+class BadCursor(ValueError):
+    """The place in the list that a link names cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list by time: the last row that was shown. Opaque in URLs, and worth nothing to whoever edits it."""
+
+    at: datetime
+    pk: int
+    newer: bool = False
+
+    def __str__(self) -> str:
+        micros = (self.at - EPOCH) // timedelta(microseconds=1)
+        return base64.urlsafe_b64encode(f"{'n' if self.newer else 'o'}{micros}.{self.pk}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, word: str) -> Self:
+        """Raises BadCursor."""
+        try:
+            text = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True).decode("ascii")
+            micros, pk = (int(part) for part in text[1:].split("."))
+            at = EPOCH + timedelta(microseconds=micros)
+        except (ValueError, OverflowError, binascii.Error):
+            raise BadCursor from None
+        if text[0] not in "no" or not 0 < pk < _MOST:
+            raise BadCursor
+        return cls(at, pk, newer=text[0] == "n")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the timeline is asked for. Empty texts ask for everything; a name may end in * for all that begin so."""
+
+    start: datetime
+    end: datetime
+    person: str = ""
+    vault: str = ""
+    secret: str = ""
+    operation: str = ""  # "reads": every operation that hands out a value, when it did
+    outcome: str = ""
+    match: str = ""
+    noise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: list[AccessEvent]
+    newer: Cursor | None = None
+    older: Cursor | None = None
+
+
+# --- The timeline ----------------------------------------------------------------------------------------------------
+def filtered(events: QuerySet[AccessEvent], by: Filters) -> QuerySet[AccessEvent]:
+    """The events that the filters let through. Names are compared whole: "db" does not find "db2"."""
+    found = events.filter(at__gte=by.start, at__lt=by.end)
+    if not by.noise:
+        found = found.filter(is_noise=False)
+    if by.person:
+        found = found.filter(Q(person__icontains=by.person) | Q(who__icontains=by.person))
+    if by.operation == "reads":
+        found = found.filter(is_read=True)
+    elif by.operation:
+        found = found.filter(operation=by.operation)
+    exact = {"outcome": by.outcome, "match": by.match}
+    found = found.filter(**{name: word for name, word in exact.items() if word})
+    return found.filter(named("vault", by.vault), named("name", by.secret))
+
+
+def named(field: str, name: str) -> Q:
+    """Rows whose field is this name, in any case; with a * at its end, begins with it."""
+    name = name.lower()
+    if name.endswith("*"):
+        return Q(**{f"{field}__startswith": name[:-1]})
+    return Q(**{field: name}) if name else Q()
+
+
+def page(events: QuerySet[AccessEvent], cursor: Cursor | None = None) -> Page:
+    """One page, newest first: after the cursor or, if it says newer, before it. One query, however far down."""
+    rows = list(_beyond(events.defer("raw"), cursor)[: PAGE + 1])
+    more, rows = len(rows) > PAGE, rows[:PAGE]
+    going_up = cursor is not None and cursor.newer
+    if going_up:
+        rows.reverse()
+    if not rows:
+        return Page([])
+    first, last = rows[0], rows[-1]
+    has_newer, has_older = (more, True) if going_up else (cursor is not None, more)
+    return Page(
+        rows,
+        Cursor(first.at, first.pk, newer=True) if has_newer else None,
+        Cursor(last.at, last.pk) if has_older else None,
+    )
+
+
+def _beyond(events: QuerySet[AccessEvent], cursor: Cursor | None) -> QuerySet[AccessEvent]:
+    if cursor is None:
+        return events.order_by("-at", "-id")
+    if cursor.newer:
+        after = Q(at__gt=cursor.at) | Q(id__gt=cursor.pk)
+        return events.filter(after, at__gte=cursor.at).order_by("at", "id")
+    return events.filter(Q(at__lt=cursor.at) | Q(id__lt=cursor.pk), at__lte=cursor.at).order_by("-at", "-id")
+
+
+# --- The chart -------------------------------------------------------------------------------------------------------
+SERIES = ("explained", "around", "unexplained", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An hour, a day or a month, and how many reads of each kind fell into it."""
+
+    start: datetime
+    counts: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    unit: str  # "hour", "day" or "month"
+    buckets: list[Bucket]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        return {kind: sum(bucket.counts[kind] for bucket in self.buckets) for kind in SERIES}
+
+
+_UNITS = {"hour": TruncHour, "day": TruncDay, "month": TruncMonth}
+
+
+def reads_over_time(events: QuerySet[AccessEvent], start: datetime, end: datetime) -> Reads:
+    """Reads by list, and refused or failed tries, per hour, day or month (UTC) as suits the range. One query."""
+    unit = "hour" if end - start <= timedelta(days=2) else "day" if end - start <= timedelta(days=100) else "month"
+    counted = (
+        events.filter(operation__in=READS)
+        .annotate(start=_UNITS[unit]("at", tzinfo=UTC))
+        .order_by()
+        .values_list("start", "is_read", "match")
+        .annotate(n=Count("id"))
+    )
+    found = {moment: Bucket(moment, dict.fromkeys(SERIES, 0)) for moment in _marks(start, end, unit)}
+    for moment, is_read, match, n in counted:
+        found[moment].counts[match if is_read and match in SERIES else "refused"] += n
+    return Reads(unit, list(found.values()))
+
+
+def _marks(start: datetime, end: datetime, unit: str) -> Iterable[datetime]:
+    """The beginnings of all hours, days or months that the range touches."""
+    moment = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if unit != "hour":
+        moment = moment.replace(hour=0)
+    if unit == "month":
+        moment = moment.replace(day=1)
+    while moment < end:
+        yield moment
+        if unit == "month":
+            moment = (moment + timedelta(days=32)).replace(day=1)
+        else:
+            moment += timedelta(hours=1) if unit == "hour" else timedelta(days=1)
+
+
+# --- One secret ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class LastReads:
+    """The newest reads of one secret, and the sentence that says how much this list can know."""
+
+    rows: list[AccessEvent]
+    sentence: str
+
+
+def last_reads(vault: Logged, key: str, limit: int = 5) -> LastReads:
+    """Who read this secret's value lately. Two queries. `key` is the lower-case name.
+
+    For people who hold audit:read there; the caller asks the policy.
+    """
+    reads = AccessEvent.objects.filter(vault=vault.name, name=key, is_read=True)
+    rows = list(reads.defer("raw").order_by("-at", "-id")[:limit])
+    mark = watermarks([vault]).get(vault.workspace_id.lower())
+    return LastReads(rows, silence(vault, mark, seen=bool(rows)))
+
+
+# --- The ledger beside Azure's log -----------------------------------------------------------------------------------
+def with_events(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+    """Each row of a reveal with `event_id`: the row of Azure's log that confirms it, or None."""
+    event = AccessEvent.objects.filter(ledger_act=OuterRef("act"), is_read=True).order_by("at", "id").values("pk")
+    return entries.annotate(event_id=Subquery(event[:1]))
+
+
+def unconfirmed(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+    """Reveals that Azure's log has not shown: it is late, the vault is blind, or the log has lost them."""
+    shown = AccessEvent.objects.filter(ledger_act=OuterRef("act"), is_read=True)
+    return entries.filter(~Exists(shown), phase=LedgerEntry.Phase.REVEALED)
+
+
+def unexplained(events: QuerySet[AccessEvent]) -> QuerySet[AccessEvent]:
+    """Reads by kvadmin's own identity that the ledger knows nothing of, newest first: alarms."""
+    return events.filter(match=AccessEvent.Match.UNEXPLAINED).order_by(F("at").desc(), F("id").desc())

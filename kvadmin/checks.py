@@ -1,0 +1,161 @@
+"""Refuses dangerous set-ups before anything is served: `manage.py` and the web server's start both run these.
+
+E001-E099 stop the start; W001-W099 are said once. Each names the variable and what to do.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register, run_checks  # noqa: A004 - Django's name
+from django.core.exceptions import ImproperlyConfigured
+
+TAG = "kvadmin"
+SHORTEST_KEY = 50
+BOOT_FAILED = 3  # gunicorn gives up, instead of starting the worker again and again
+TALKATIVE = ("azure", "azure.core.pipeline.policies.http_logging_policy", "azure.identity", "msal", "urllib3")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+AZURE_SUFFIXES = (".azure.net", ".azure.com", ".azure.cn", ".azure.us", ".usgovcloudapi.net", ".chinacloudapi.cn")
+# What a credential cannot do without, as the environment names it; the setting that holds it.
+NEEDED = {
+    "client-secret": ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
+    "client-certificate": ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_CERTIFICATE_PATH"),
+    "workload-identity": ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
+}
+HELD_BY = {
+    "AZURE_TENANT_ID": "KVADMIN_TENANT_ID",
+    "AZURE_CLIENT_ID": "KVADMIN_CLIENT_ID",
+    "AZURE_CLIENT_SECRET": "KVADMIN_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH": "KVADMIN_CLIENT_CERTIFICATE",
+}
+
+
+@register(TAG)
+def secret_key(**_: Any) -> list[CheckMessage]:
+    """E001: whoever guesses the key can forge sessions."""
+    try:
+        key = str(settings.SECRET_KEY)
+    except ImproperlyConfigured:  # Django's word for an empty one
+        key = ""
+    if settings.DEBUG or len(key) >= SHORTEST_KEY:
+        return []
+    found = f"has {len(key)} characters" if key else "is not set"
+    hint = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))' makes one. Keep it out of the repository."
+    return [Error(f"KVADMIN_SECRET_KEY {found}; it needs {SHORTEST_KEY}.", hint=hint, id="kvadmin.E001")]
+
+
+@register(TAG)
+def emulator(**_: Any) -> list[CheckMessage]:
+    """E002: a pretended Azure in production would show made-up secrets. E006: nor may it be another machine."""
+    address = settings.KVADMIN_EMULATOR
+    if not address:
+        return []
+    found: list[CheckMessage] = []
+    if not settings.DEBUG:
+        hint = "Unset KVADMIN_EMULATOR to use the real Azure, or set KVADMIN_DEBUG=true on a laptop."
+        found.append(Error("KVADMIN_EMULATOR is set, but KVADMIN_DEBUG is off.", hint=hint, id="kvadmin.E002"))
+    parts = urlsplit(address)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        hint = "Use http://127.0.0.1:PORT."
+        found.append(Error("KVADMIN_EMULATOR is not on this machine.", hint=hint, id="kvadmin.E006"))
+    return found
+
+
+@register(TAG)
+def demo_sign_in(**_: Any) -> list[CheckMessage]:
+    """E003: the demo's sign-in page lets anybody in, as anybody."""
+    if not settings.KVADMIN_DEMO or settings.KVADMIN_EMULATOR:
+        return []
+    hint = "Unset KVADMIN_DEMO; it is for `make demo`, which brings its own Azure."
+    return [Error("KVADMIN_DEMO is on without KVADMIN_EMULATOR.", hint=hint, id="kvadmin.E003")]
+
+
+@register(TAG)
+def sdk_logging(**_: Any) -> list[CheckMessage]:
+    """E004: below WARNING the SDK logs requests, and with body logging the answers too, values included."""
+    names = [name for name in TALKATIVE if logging.getLogger(name).getEffectiveLevel() < logging.WARNING]
+    if http.client.HTTPConnection.debuglevel:
+        names.append("http.client.HTTPConnection.debuglevel")
+    hint = "Leave these loggers at WARNING: what they print can hold secret values."
+    return [Error(f"{name} logs what is sent to Azure.", hint=hint, id="kvadmin.E004") for name in names]
+
+
+@register(TAG)
+def credential(**_: Any) -> list[CheckMessage]:
+    """E005: a credential without what it needs would fail at the first page instead of at the start."""
+    kind = settings.KVADMIN_CREDENTIAL
+    missing = [name for name in NEEDED.get(kind, ()) if not _value(name)]
+    if settings.KVADMIN_EMULATOR or not missing:
+        return []
+    text = f"KVADMIN_CREDENTIAL={kind} needs {' and '.join(missing)}."
+    return [Error(text, hint="Set them, or choose another credential.", id="kvadmin.E005")]
+
+
+def _value(name: str) -> str:
+    return str(getattr(settings, HELD_BY[name])) if name in HELD_BY else os.environ.get(name, "")
+
+
+@register(TAG)
+def unchecked_hosts(**_: Any) -> list[CheckMessage]:
+    """E007: the check that a challenge belongs to its vault keeps tokens from being sent to whoever asks."""
+    hosts = [host for host in settings.KVADMIN_UNCHECKED_CHALLENGE_HOSTS if f".{host}".endswith(AZURE_SUFFIXES)]
+    hint = "This variable is for third-party emulators; Azure's own hosts pass the check."
+    return [
+        Error(f"KVADMIN_UNCHECKED_CHALLENGE_HOSTS names {host}, a host of Azure.", hint=hint, id="kvadmin.E007")
+        for host in hosts
+    ]
+
+
+@register(TAG)
+def files(**_: Any) -> list[CheckMessage]:
+    """E008: a file that is named can be read."""
+    named = {
+        "KVADMIN_CA_FILE": settings.KVADMIN_CA_FILE,
+        "AZURE_CLIENT_CERTIFICATE_PATH": settings.KVADMIN_CLIENT_CERTIFICATE,
+    }
+    return [
+        Error(f"{name}: cannot read {path!r}.", hint="Check the path and who may read it.", id="kvadmin.E008")
+        for name, path in named.items()
+        if path and not os.access(path, os.R_OK)
+    ]
+
+
+@register(TAG)
+def many_processes(**_: Any) -> list[CheckMessage]:
+    """W001, W002: what one web process does well, and several do not."""
+    if not os.environ.get("WEB_CONCURRENCY", "1").isdigit() or int(os.environ.get("WEB_CONCURRENCY", "1")) < 2:
+        return []
+    found: list[CheckMessage] = []
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        hint = "Point DATABASE_URL at PostgreSQL, or run one web process with more threads."
+        found.append(Warning("WEB_CONCURRENCY starts several processes on SQLite.", hint=hint, id="kvadmin.W001"))
+    if settings.CACHES["default"]["BACKEND"].endswith("LocMemCache"):
+        hint = "Point CACHE_URL at a shared cache, so that sign-in limits count across processes."
+        found.append(
+            Warning("WEB_CONCURRENCY starts several processes without a shared cache.", hint=hint, id="kvadmin.W002")
+        )
+    return found
+
+
+@register(TAG)
+def https(**_: Any) -> list[CheckMessage]:
+    """W003: without HTTPS, cookies and values cross the network in clear."""
+    if settings.DEBUG or settings.SESSION_COOKIE_SECURE:
+        return []
+    hint = "Put a proxy with TLS in front, set KVADMIN_BEHIND_PROXY=true, and leave KVADMIN_HTTPS on."
+    return [Warning("KVADMIN_HTTPS is off: values cross the network in clear.", hint=hint, id="kvadmin.W003")]
+
+
+def stop_on_errors() -> None:
+    """For a start that does not pass through manage.py: one line for each error on stderr, then the process ends."""
+    errors = [message for message in run_checks(tags=[TAG]) if message.level >= Error("").level]
+    for error in errors:
+        sys.stderr.write(f"kvadmin cannot start: ({error.id}) {error.msg} {error.hint}\n")
+    if errors:
+        sys.exit(BOOT_FAILED)
