@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,15 @@ def test_a_value_in_an_answer_that_was_cut_off_is_nowhere_in_the_error(
     assert len(frames) == 2
     assert CANARY not in repr((error, str(error), error.args, vars(error), frames)) + caplog.text
     assert (error.raw, error.request_id) == ("", azure.log[-1].correlation_id)
+
+
+def test_no_logger_says_the_value_even_at_its_most_talkative(vault: Vault, caplog: pytest.LogCaptureFixture):
+    for name in ("", "azure", "azure.core", "urllib3", "msal"):
+        caplog.set_level(logging.DEBUG, logger=name)
+
+    get_secret(vault.uri, "db-password", reveal_id=REVEAL)
+
+    assert ("/secrets/db-password/" in caplog.text, CANARY in caplog.text) == (True, False)
 
 
 @pytest.mark.parametrize(
