@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -111,6 +111,15 @@ def refuse(
 ) -> LedgerEntry:
     """Add one row for an act that was refused. It is committed at once: raising afterwards must not undo it."""
     return _append(new_act(), Phase.REFUSED, action, actor, target or Target(), reason=reason, code=code, note=note)
+
+
+def revealed_since(actor: Actor, since: datetime) -> int:
+    """How many values the ledger says this person was shown since then. Raises LedgerUnavailable."""
+    shown = LedgerEntry.objects.filter(person_id=actor.id, phase=Phase.REVEALED, at__gt=since)
+    try:
+        return shown.count()
+    except DatabaseError:
+        raise LedgerUnavailable from None
 
 
 def _append(
