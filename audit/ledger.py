@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
 
@@ -135,6 +135,15 @@ def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Mo
     The caller commits both before Azure is called, and closes the attempt with the outcome.
     """
     return Attempt(_Act(action, actor, target, reason, move), durable=False)
+
+
+def revealed_since(actor: Actor, since: datetime) -> int:
+    """How many values the ledger says this person was shown since then. Raises LedgerUnavailable."""
+    shown = LedgerEntry.objects.filter(person_id=actor.id, phase=Phase.REVEALED, at__gt=since)
+    try:
+        return shown.count()
+    except DatabaseError:
+        raise LedgerUnavailable from None
 
 
 def record(

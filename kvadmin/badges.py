@@ -58,6 +58,7 @@ _TABLES: dict[str, dict[str, Look]] = {
         "running": Look("info", "refresh-cw", "Running"),
         "done": Look("ok", "circle-check", "Done"),
         "failed": Look("bad", "octagon-alert", "Failed"),
+        "skipped": Look("muted", "skip-forward", "Skipped"),
     },
     # vaults.models.RevealPolicy.Mode
     "policy": {
@@ -79,6 +80,7 @@ _TABLES: dict[str, dict[str, Look]] = {
         "denied": Look("bad", "ban", "Denied"),
         "missing": Look("muted", "search-x", "Not found"),
         "failed": Look("warn", "triangle-alert", "Failed"),
+        "unknown": Look("muted", "circle-question-mark", "Not told"),
     },
     # audit.models.AccessEvent.Kind
     "who": {
@@ -100,6 +102,9 @@ _TABLES: dict[str, dict[str, Look]] = {
         "False": Look("warn", "circle-off", "Disabled"),
     },
 }
+
+
+KINDS = frozenset(_TABLES)
 
 
 def find(kind: str, word: str) -> Look:

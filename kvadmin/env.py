@@ -61,7 +61,7 @@ def url_config(name: str, default: str, parse: Callable[[str], Any]) -> dict[str
     except Exception:  # noqa: BLE001 - each parser raises its own kinds, and their texts may quote the URL
         raise ImproperlyConfigured(f"{name}: cannot be read as a URL of that kind.") from None
     # django-environ passes a scheme that it does not know on as it is, and takes a database without a name.
-    engine = str(found.get("ENGINE") or found.get("BACKEND")) if isinstance(found, dict) else ""
-    if "." not in engine or found.get("NAME") == "":
+    config: dict[str, Any] = found if isinstance(found, dict) else {}
+    if "." not in str(config.get("ENGINE") or config.get("BACKEND")) or config.get("NAME") == "":
         raise ImproperlyConfigured(f"{name}: cannot be read as a URL of that kind.")
-    return found
+    return config

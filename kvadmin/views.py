@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -95,12 +96,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403. A PermissionDenied that was raised with a reason shows it; the reason is always our own sentence."""
     reason = str(exception) if isinstance(exception, PermissionDenied) else ""
-    return _answer(request, 403, reason or "You may not do this.")
+    return _answer(request, 403, reason or "You may not do this.", "403.html")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404. Says nothing about existence: the exception's own text may name what the person may not know of."""
-    return _answer(request, 404, "There is nothing here that you may see.")
+    return _answer(request, 404, "There is nothing here that you may see.", "404.html")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -118,4 +119,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _answer(request: HttpRequest, status: int, sentence: str, template: str = "") -> HttpResponse:
     if request.headers.get("HX-Request"):
         return HttpResponse(sentence, status=status, content_type="text/plain")
-    return render(request, template or f"{status}.html", {"sentence": sentence}, status=status)
+    # Only these two show who is signed in; the others must work when the database does not.
+    within = request if template in {"403.html", "404.html"} else None
+    page = render_to_string(template or f"{status}.html", {"sentence": sentence}, within)
+    return HttpResponse(page, status=status)

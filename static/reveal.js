@@ -126,7 +126,7 @@
     const invisible = (value.match(INVISIBLE) || []).length;
     tell(region, "[data-secret-invisible]", invisible && `${count(invisible, "invisible character")}: see “Escaped”`);
     const json = isJson(value);
-    const decoded = json ? null : decode(value);
+    const decoded = json || PEM.test(value) ? null : decode(value);
     tell(region, "[data-secret-hint]", hint(value, json, decoded));
     region.querySelector('[data-secret-view="json"]').hidden = !json;
     region.querySelector('[data-secret-view="base64"]').hidden = !decoded;
@@ -150,8 +150,10 @@
     return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
   }
 
+  const PEM = /-----BEGIN ([A-Z0-9 ]+)-----/;
+
   function hint(value, json, decoded) {
-    const pem = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(value);
+    const pem = PEM.exec(value);
     if (pem) return `PEM: ${pem[1].toLowerCase()}`;
     if (json) return "Valid JSON";
     return decoded ? "Looks like base64" : "";

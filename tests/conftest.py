@@ -6,13 +6,11 @@ Say `@pytest.mark.django_db(transaction=True)` where threads, or another process
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
-from django.db.models.signals import post_migrate
-from django.dispatch import receiver
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
@@ -35,7 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _the_ledger_may_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test with real transactions ends by emptying all tables, which the ledger's triggers would refuse."""
+    """A test with real transactions ends by emptying all tables, which the ledger's triggers would refuse.
+
+    Emptying sends post_migrate, on which the audit app puts them back.
+    """
     marker = request.node.get_closest_marker("django_db")
     transactional = bool(marker and marker.kwargs.get("transaction"))
     if transactional or {"transactional_db", "live_server"} & set(request.fixturenames):
@@ -44,13 +45,6 @@ def _the_ledger_may_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]
         triggers.remove(connection)
     else:
         yield
-
-
-@receiver(post_migrate)
-def _guard_the_ledger_again(sender: Any, **_: Any) -> None:
-    """Sent when the tables have been emptied."""
-    if sender.name == "audit":
-        triggers.install(connection)
 
 
 @pytest.fixture(autouse=True)

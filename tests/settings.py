@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from kvadmin.emulator import identities
 
@@ -28,10 +29,12 @@ from kvadmin.settings import *  # noqa: E402, F403 - the environment comes first
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": f"{_folder}/tests.sqlite3"}  # noqa: F405
-STATIC_ROOT = _folder
+STATIC_ROOT = Path(_folder)
 STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A page that asks the same query once per row fails its test.
 INSTALLED_APPS += ["zeal"]  # noqa: F405
 MIDDLEWARE.insert(0, "zeal.middleware.zeal_middleware")  # noqa: F405
+# Every ledger row locks the chain's head anew: that is the point of it, not a forgotten join.
+ZEAL_ALLOWLIST = [{"model": "audit.LedgerHead", "field": "*"}]

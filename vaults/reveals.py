@@ -8,7 +8,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from audit import ledger
-from audit.models import LedgerEntry
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from vaults.models import Secret
@@ -48,9 +47,7 @@ def reveal(actor: ledger.Actor, secret: Secret, *, version: str = "", reason: st
 
 def _keep_pace(actor: ledger.Actor, target: ledger.Target, reason: str) -> None:
     """Count on the ledger itself, which no restart resets."""
-    since = timezone.now() - timedelta(hours=1)
-    shown = LedgerEntry.objects.filter(person_id=actor.id, phase=LedgerEntry.Phase.REVEALED, at__gt=since)
-    if shown.count() >= settings.KVADMIN_REVEALS_PER_HOUR:
+    if ledger.revealed_since(actor, timezone.now() - timedelta(hours=1)) >= settings.KVADMIN_REVEALS_PER_HOUR:
         error = TooManyReveals()
         ledger.refuse(a.SECRET_REVEAL, actor, target, code=error.code, note=error.sentence, reason=reason)
         raise error

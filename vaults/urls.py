@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from vaults.views import people, policies, roles
+from vaults.views import people, policies, reveal, roles
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("vaults/<str:vault>/secrets/<str:secret>/reveal/", reveal.reveal, name="reveal"),
     path("people/", people.people, name="people"),
     path("people/<int:person_id>/", people.person, name="person"),
     path("roles/", roles.role_list, name="roles"),

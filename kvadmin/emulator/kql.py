@@ -1,12 +1,13 @@
 """KQL, really executed: duckdb-kql translates it, and what duckdb-kql lacks is rewritten before it is asked.
 
-Three things that Azure understands and duckdb-kql does not are put right here, never in the query that a client
-sends: `column_ifexists(name, default)`, obfuscated literals (`h"..."`), and `make_datetime("...")` of one text. Azure
-also tells `CallerIpAddress` from `CallerIPAddress`, which DuckDB does not, so that is checked here too.
+What Azure understands and duckdb-kql does not is put right here, never in the query that a client sends:
+`column_ifexists(name, default)`, `pack_all(ignore_null_empty)`, obfuscated literals (`h"..."`), and `make_datetime` of
+one text. Azure also tells `CallerIpAddress` from `CallerIPAddress`, which DuckDB does not: that is checked here too.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ TOKEN = re.compile(
 )
 MISSING_COLUMN = re.compile(r'Referenced column "([^"]+)"')
 MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist|schema error for '([^']+)' \(unknown table")
+IGNORE = "ignore null empty"
+RESHAPING = {"project", "project-away", "project-rename", "project-keep", "summarize", "distinct", "count"}
 ANY_MOMENT = datetime(2000, 1, 1)  # replaced at each run; duckdb-kql takes naive UTC
 OPERATOR = re.compile(r"\|\s*([a-z][a-z-]*)")
 
@@ -52,13 +55,31 @@ class Token:
 
 @dataclass
 class Scope:
-    """What a bracket of the query can see: the table it reads, and the names it has made up itself."""
+    """What a bracket of the query can see: the table it reads, and the names it has made up itself.
+
+    A name counts from the next operator on: `project x = column_ifexists("x", "")` does not read its own x.
+    `reshaped` is the operator after which the table's own columns need not be there any more.
+    """
 
     table: str = ""
     made: set[str] = field(default_factory=set)
+    being_made: set[str] = field(default_factory=set)
+    operator: str = ""
+    reshaped: str = ""
 
     def inner(self) -> Scope:
-        return Scope(self.table, set(self.made))
+        return Scope(self.table, set(self.made), operator=self.operator, reshaped=self.reshaped)
+
+    def read(self, table: str) -> None:
+        """A table's name: what comes now is about its columns."""
+        self.table, self.made, self.operator, self.reshaped = table, set(), "", ""
+
+    def end_operator(self) -> None:
+        """A pipe: the next operator sees what this one made."""
+        self.made |= self.being_made
+        if self.operator in RESHAPING:
+            self.reshaped = self.operator
+        self.operator = ""
 
 
 def tokens(query: str) -> list[Token]:
@@ -81,6 +102,10 @@ def _rewrite(pieces: list[Token], schema: Schema, scopes: list[Scope]) -> Iterat
         if token.kind == "word" and token.text in {"column_ifexists", "columnifexists"}:
             name, default, position = _arguments(pieces, position + 1)
             yield _column_or_default(name, default, schema, scopes)
+            continue
+        if token.text == "pack_all":
+            argument, _, position = _arguments(pieces, position + 1)
+            yield _pack(argument == "true", schema, scopes[-1])
             continue
         if token.kind == "word" and token.text == "make_datetime" and _is_one_text(pieces, position + 1):
             yield "todatetime"
@@ -114,6 +139,23 @@ def _column_or_default(name: str, default: list[Token], schema: Schema, scopes: 
     return "(" + "".join(_rewrite(default, schema, scopes)).strip() + ")"
 
 
+def _pack(ignore: bool, schema: Schema, scope: Scope) -> str:  # noqa: FBT001 - KQL's own argument
+    """A bag of every column; a marker in it asks for without_empties() when the answer is written."""
+    if scope.reshaped:
+        raise QueryError(SEMANTIC, "SEM0000", f"This emulator cannot run pack_all() after {scope.reshaped}")
+    columns = [*schema.get(scope.table, ()), *sorted(scope.made - set(schema.get(scope.table, ())))]
+    marked = [f'"{IGNORE}", true'] if ignore else []
+    return "bag_pack(" + ", ".join([*marked, *(f'"{column}", {column}' for column in columns)]) + ")"
+
+
+def without_empties(text: str) -> str:
+    """The JSON text of a bag that pack_all(true) made, without the columns that have no value; others as they are."""
+    if not text.startswith(f'{{"{IGNORE}":true'):
+        return text
+    bag = json.loads(text)
+    return json.dumps({name: value for name, value in bag.items() if value not in (None, "") and name != IGNORE})
+
+
 def _is_one_text(pieces: list[Token], position: int) -> bool:
     following = [token for token in pieces[position : position + 6] if token.kind != "space"]
     return [token.kind for token in following[:2]] == ["other", "text"] and following[2].text == ")"
@@ -125,13 +167,17 @@ def _notice(pieces: list[Token], position: int, schema: Schema, scopes: list[Sco
     if token.text == "(":
         scopes.append(scopes[-1].inner())
     elif token.text == ")" and len(scopes) > 1:
-        made = scopes.pop().made
-        scopes[-1].made |= made
+        closed = scopes.pop()
+        scopes[-1].made |= closed.made | closed.being_made
+    elif token.text == "|":
+        scopes[-1].end_operator()
     elif token.kind == "word":
         if token.text in TABLES:
-            scopes[-1].table = token.text
+            scopes[-1].read(token.text)
+        elif not scopes[-1].operator:
+            scopes[-1].operator = token.text
         elif _makes_a_name(pieces, position):
-            scopes[-1].made.add(token.text)
+            scopes[-1].being_made.add(token.text)
         elif not _is_path_or_call(pieces, position):
             _same_case(token.text, schema, scopes[-1])
 

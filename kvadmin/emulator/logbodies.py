@@ -102,7 +102,9 @@ def _timespan(value: timedelta | None) -> str | None:
 
 def _dynamic(value: Any) -> str | None:
     """Dynamic values travel as JSON text inside the JSON."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
+    if isinstance(value, str):
+        return kql.without_empties(value)
+    return None if value is None else json.dumps(value, default=str)
 
 
 _WRITERS: dict[str, Callable[[Any], Any]] = {

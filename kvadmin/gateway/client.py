@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from time import sleep
 from typing import Any, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -96,10 +96,15 @@ def cloud() -> Cloud:
 
 
 class Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it in a way that hides its type
-    """The SDK's transport over one shared session; its pauses are capped, also those of the credential's retries."""
+    """The SDK's transport, with a limit to the pauses that its retries make, those for a token included."""
+
+    def __init__(self, *, pause: Callable[[float], None] = time.sleep, **options: Any) -> None:
+        super().__init__(**options)
+        self._pause = pause
 
     def sleep(self, duration: float) -> None:
-        sleep(min(duration, LONGEST_PAUSE))
+        """Pause before a retry, in seconds, but no longer than LONGEST_PAUSE, whatever Retry-After asks for."""
+        self._pause(min(duration, LONGEST_PAUSE))
 
 
 def _session() -> requests.Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import DatabaseError, connection, transaction
 
 from audit import ledger, triggers
@@ -169,3 +170,13 @@ def test_sixteen_writers_at_once_never_fork_the_chain() -> None:
 
     assert ledger.verify() == ledger.Chain(400)
     assert LedgerHead.objects.get().seq == 400
+
+
+def test_a_migration_that_rebuilds_the_table_leaves_it_guarded() -> None:
+    ledger.record(a.VAULT_SYNC, ADA)
+    triggers.remove(connection)
+
+    emit_post_migrate_signal(verbosity=0, interactive=False, db="default")
+
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        LedgerEntry.objects.update(person="Nobody")

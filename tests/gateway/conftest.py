@@ -37,7 +37,7 @@ def scripted(azure: Azure, settings: Any) -> Iterator[Callable[[Answer], None]]:
 
     def start(answer: Answer) -> None:
         server = EmulatorServer(azure, 0, lambda request: _challenged(request, answer))
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         servers.append((server, thread))
         settings.KVADMIN_EMULATOR = server.address

@@ -11,12 +11,14 @@ class SyncRun(models.Model):
         RUNNING = "running", "Running"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
+        SKIPPED = "skipped", "Skipped"  # another one was running
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     asked_by = models.CharField(max_length=150, blank=True)  # empty: the clock
     queued_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    progressed_at = models.DateTimeField(null=True)  # a running sweep that is silent for long has lost its worker
     vaults_total = models.PositiveIntegerField(default=0)
     vaults_done = models.PositiveIntegerField(default=0)
     vaults_failed = models.PositiveIntegerField(default=0)
@@ -27,6 +29,9 @@ class SyncRun(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["state"], condition=models.Q(state="running"), name="one_sweep_at_a_time")
+        ]
 
     def __str__(self) -> str:
         return f"sweep {self.pk}: {self.get_state_display()}"

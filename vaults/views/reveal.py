@@ -41,7 +41,8 @@ def reveal(request: HttpRequest, vault: str, secret: str) -> JsonResponse:
         read = reveals.reveal(policy.actor(request), item, **form.cleaned_data)
     except (GatewayError, LedgerUnavailable, reveals.TooManyReveals) as error:
         return _refused(error)
-    return JsonResponse({"value": read.value.expose(), "html": _around(item, read)})
+    html = _around(item, read)
+    return JsonResponse({"value": read.value.expose(), "html": html})
 
 
 def _unclear(form: RevealForm) -> JsonResponse:

@@ -1,0 +1,207 @@
+"""The sweep: which vaults there are, and each one's secrets without their values.
+
+Threads only talk to Azure; the calling thread alone writes, which is what SQLite likes best. In memory lie a few pages
+per vault that is being listed, and of those there are KVADMIN_SYNC_PARALLEL at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from kvadmin.gateway import arm, keyvault
+from kvadmin.gateway.errors import GatewayError, error_for
+from kvadmin.gateway.keyvault import SecretProperties
+from kvadmin.gateway.paging import SWEEP, Patience
+from vaults import discovery, health
+from vaults.models import SyncRun, Vault
+from vaults.rows import VaultRows
+
+logger = logging.getLogger(__name__)
+State = SyncRun.State
+SILENT = timedelta(minutes=15)  # a running sweep that reports nothing for so long has lost its worker
+PAGES = 20  # of 25 secrets: what one thread fetches before its batch is written
+VAULT_SECONDS = 600.0  # a vault that takes longer is cut off, so that it cannot hold the sweep up for ever
+REPORT_SECONDS = 1.0
+BUSY = "Another sweep is already running."
+
+
+def sync_inventory(run: SyncRun | None = None, *, patience: Patience = SWEEP) -> SyncRun:
+    """Bring the stored inventory up to date; reads no value. Safe to repeat, and what fails is told per vault.
+
+    `run` is a queued sweep, or one whose worker died: the queue hands a job to one worker at a time. While another
+    sweep runs, the answer is a skipped one.
+    """
+    run = run or SyncRun.objects.create()
+    if not _claim(run):
+        return _finish(run, State.SKIPPED, BUSY)
+    try:
+        _sweep(run, patience)
+    except BaseException:
+        _finish(run, State.FAILED, "The sweep stopped because of an error in kvadmin; its log has the details.")
+        raise
+    return _finish(run, State.DONE, run.note)
+
+
+def running() -> SyncRun | None:
+    """The sweep that waits or runs, if there is one that has not lost its worker."""
+    _give_up_silent()
+    return SyncRun.objects.filter(state__in=[State.QUEUED, State.RUNNING]).order_by("-state", "id").first()
+
+
+def _claim(run: SyncRun) -> bool:
+    """Make this run the running one; the database allows only one."""
+    _give_up_silent()
+    now = timezone.now()
+    mine = SyncRun.objects.filter(pk=run.pk, state__in=[State.QUEUED, State.RUNNING])
+    try:
+        with transaction.atomic():
+            claimed = mine.update(state=State.RUNNING, started_at=now, progressed_at=now)
+    except IntegrityError:
+        return False
+    run.refresh_from_db()
+    return bool(claimed)
+
+
+def _give_up_silent() -> None:
+    now = timezone.now()
+    silent = SyncRun.objects.filter(state=State.RUNNING, progressed_at__lt=now - SILENT)
+    silent.update(state=State.FAILED, finished_at=now, note="Its worker stopped in the middle.")
+
+
+def _finish(run: SyncRun, state: SyncRun.State, note: str) -> SyncRun:
+    run.state, run.finished_at, run.note = state, timezone.now(), note[:300]
+    run.save()
+    return run
+
+
+def _sweep(run: SyncRun, patience: Patience) -> None:
+    vaults, problems = discovery.discover(patience=patience)
+    run.note, run.vaults_total = " ".join(problems)[:300], len(vaults)
+    reports = _Reports(run)
+    reports.now()
+    with ThreadPoolExecutor(settings.KVADMIN_SYNC_PARALLEL, thread_name_prefix="sweep") as pool:
+        _list_all(vaults, pool, reports, patience)
+
+
+# --- Listing: one batch per thread and vault at a time ---------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some pages of one vault. The last one says why it is: the list ended, or an error; and where logs go."""
+
+    secrets: list[SecretProperties]
+    last: bool
+    error: GatewayError | None = None
+    diagnostics: arm.Diagnostics | None = None
+
+
+@dataclass
+class _Listing:
+    """One vault while it is listed. Threads call `fetch`, never two at a time; the sweep's own thread calls `take`."""
+
+    vault: Vault
+    patience: Patience
+    workspaces: arm.Workspaces
+    pages: Iterator[list[SecretProperties]] = field(default_factory=lambda: iter(()))
+    deadline: float = 0.0
+    rows: VaultRows | None = None
+
+    def fetch(self) -> _Batch:
+        """The next pages. An error in the middle leaves what came before it."""
+        secrets: list[SecretProperties] = []
+        try:
+            if not self.deadline:
+                self._begin()
+            ended = self._fill(secrets)
+        except GatewayError as error:
+            return _Batch(secrets, last=True, error=error, diagnostics=self._diagnostics())
+        except Exception as error:  # noqa: BLE001 - a fault of our own in one vault must not end the whole sweep
+            logger.error("sweep of %s: %s", self.vault.name, type(error).__name__)
+            return _Batch(secrets, last=True, error=error_for("bad-answer"))
+        return _Batch(secrets, last=ended, diagnostics=self._diagnostics() if ended else None)
+
+    def _begin(self) -> None:
+        self.deadline = time.monotonic() + VAULT_SECONDS
+        self.pages = keyvault.list_properties_of_secrets(self.vault.uri, patience=self.patience)
+
+    def _fill(self, secrets: list[SecretProperties]) -> bool:
+        """Adds up to PAGES pages; whether the list ended."""
+        count = 0
+        for page in islice(self.pages, PAGES):
+            secrets += page
+            count += 1
+            if time.monotonic() > self.deadline:
+                raise error_for("timeout", sentence="Listing took too long and was cut off in the middle.")
+        return count < PAGES
+
+    def _diagnostics(self) -> arm.Diagnostics | None:
+        """Where the access log goes; None when nobody can say now, and then what was known stays."""
+        if not self.vault.resource_id:
+            return None
+        try:
+            return arm.diagnostics(self.vault.resource_id, known=self.workspaces, patience=self.patience)
+        except GatewayError:
+            return None
+
+    def take(self, batch: _Batch, run: SyncRun) -> None:
+        """Write the batch; after the last one also what it says about the vault."""
+        self.rows = self.rows or VaultRows(self.vault)
+        run.secrets_seen += len(batch.secrets)
+        run.secrets_written += self.rows.write(batch.secrets)
+        if batch.last:
+            self._end(self.rows, batch, run)
+
+    def _end(self, rows: VaultRows, batch: _Batch, run: SyncRun) -> None:
+        now = timezone.now()
+        if batch.error is None:
+            run.secrets_vanished += rows.vanish()
+            run.vaults_done += 1
+            health.listed(self.vault, rows.count(), now)
+        else:
+            run.vaults_failed += 1
+            health.failed(self.vault, batch.error, now)
+        if batch.diagnostics is not None:
+            health.logged(self.vault, batch.diagnostics)
+
+
+def _list_all(vaults: list[Vault], pool: ThreadPoolExecutor, reports: _Reports, patience: Patience) -> None:
+    workspaces: arm.Workspaces = {}
+    waiting = deque(_Listing(vault, patience, workspaces) for vault in vaults)
+    active: dict[Future[_Batch], _Listing] = {}
+    while waiting or active:
+        while waiting and len(active) < settings.KVADMIN_SYNC_PARALLEL:
+            listing = waiting.popleft()
+            active[pool.submit(listing.fetch)] = listing
+        done, _ = wait(active, timeout=REPORT_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            listing, batch = active.pop(future), future.result()
+            if not batch.last:
+                active[pool.submit(listing.fetch)] = listing  # fetches on while this batch is written
+            listing.take(batch, reports.run)
+        reports.maybe()
+
+
+class _Reports:
+    """Progress, written at most once a second."""
+
+    def __init__(self, run: SyncRun) -> None:
+        self.run = run
+        self.due = 0.0
+
+    def maybe(self) -> None:
+        if time.monotonic() >= self.due:
+            self.now()
+
+    def now(self) -> None:
+        self.run.progressed_at, self.due = timezone.now(), time.monotonic() + REPORT_SECONDS
+        self.run.save()
