@@ -5,7 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from vaults import search
-from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Secret, Subscription, Vault
+from audit import ledger
+from vaults import requests
+from vaults.models import (
+    Person,
+    RevealPolicy,
+    RevealRequest,
+    Role,
+    RoleAssignment,
+    ScopeKind,
+    Secret,
+    Subscription,
+    Vault,
+)
+
+
+POLICY_FIELDS = (
+    "approvals_needed", "use", "cap_minutes", "version_rule", "ticket_pattern", "sign_in_minutes", "decide_minutes",
+    "break_glass", "break_glass_minutes",
+)  # fmt: skip
 
 
 def subscription(subscription_id: str = "00000000-0000-0000-0000-00000000aaaa", name: str = "Payments") -> Subscription:
@@ -44,7 +62,12 @@ def assign(somebody: Person, role: str, **scope: Any) -> RoleAssignment:
 
 
 def policy(mode: str = "direct", **scope: Any) -> RevealPolicy:
-    return RevealPolicy.objects.create(mode=mode, **_scope(scope))
+    """A reveal policy; fields of the policy and of its scope are told apart by their names."""
+    groups = scope.pop("approver_groups", [])
+    columns = {name: scope.pop(name) for name in list(scope) if name in POLICY_FIELDS}
+    made = RevealPolicy.objects.create(mode=mode, **columns, **_scope(scope))
+    made.approver_groups.set(groups)
+    return made
 
 
 def _scope(scope: dict[str, Any]) -> dict[str, Any]:
@@ -54,3 +77,13 @@ def _scope(scope: dict[str, Any]) -> dict[str, Any]:
         if kind in scope:
             return {"scope_kind": kind, **scope}
     return {"scope_kind": ScopeKind.EVERYTHING, **scope}
+
+
+def actor(somebody: Person) -> ledger.Actor:
+    return ledger.Actor(str(somebody.pk), str(somebody), "192.0.2.1")
+
+
+def ask(by: Person, secret: Secret, **fields: Any) -> RevealRequest:
+    """A request as its requester makes it: reason, minutes and one-time use unless told otherwise."""
+    fields = {"reason": "INC-7: the nightly job fails", "minutes": 30, **fields}
+    return requests.ask(by, actor(by), secret, **fields)
