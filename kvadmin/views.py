@@ -17,6 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from kvadmin import actions
+from kvadmin.http import NotThere
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
 from vaults.models import Person, Role
 from vaults.models.role import ROLE_ACTIONS
@@ -100,8 +101,9 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404. Says nothing about existence: the exception's own text may name what the person may not know of."""
-    return _answer(request, 404, "There is nothing here that you may see.", "404.html")
+    """404. Says nothing about existence: only NotThere's text is for the person, any other may name what is hidden."""
+    sentence = str(exception) if isinstance(exception, NotThere) else "There is nothing here that you may see."
+    return _answer(request, 404, sentence, "404.html")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

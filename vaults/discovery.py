@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from kvadmin.gateway import arm
 from kvadmin.gateway.errors import GatewayError
+from kvadmin.gateway.keyvault import valid_name
 from kvadmin.gateway.paging import SWEEP, Patience
 from vaults.models import Subscription, Vault
 
@@ -55,7 +56,7 @@ def _store(found: list[arm.VaultInfo], names: dict[str, str]) -> None:
     subscriptions = _store_subscriptions({info.subscription_id for info in found} | set(names), names)
     known = {vault.name: vault for vault in Vault.objects.all()}
     new = []
-    for name, info in {info.name.lower(): info for info in found}.items():
+    for name, info in {info.name.lower(): info for info in found if valid_name(info.name)}.items():
         vault = known.get(name)
         facts = _facts(info, subscriptions[info.subscription_id], vault)
         if vault is None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from kvadmin.gateway.keyvault import SecretProperties
+from kvadmin.gateway.keyvault import SecretProperties, valid_name
 from vaults import search
 from vaults.models import Secret, Vault
 
@@ -35,7 +35,7 @@ class VaultRows:
 
     def write(self, found: Iterable[SecretProperties]) -> int:
         """Store a batch of Azure's list in one transaction; returns how many rows were new or different."""
-        facts = {secret.name.lower(): _facts(secret) for secret in found}
+        facts = {secret.name.lower(): _facts(secret) for secret in found if valid_name(secret.name)}
         with transaction.atomic():
             if self._last is not None:
                 facts = self._different(facts)

@@ -132,7 +132,7 @@ def find(visible: QuerySet[Secret], query: Query, *, after: str = "", size: int 
     """
     if not query:
         return Found([], 0, more=False)
-    keys = dict(_candidates(visible.filter(vanished_at=None), query))
+    keys = dict(_candidates(visible.filter(vanished_at=None, vault__vanished_at=None), query))
     more = len(keys) > CAP
     ranked = sorted(_rank(query.name, key, pk) for pk, key in keys.items())[:CAP]
     start = bisect_right(ranked, _cursor(after)) if after else 0
@@ -170,6 +170,13 @@ def _containing(live: QuerySet[Secret], needles: tuple[str, ...]) -> QuerySet[Se
     for needle in needles:
         live = live.filter(haystack__contains=needle)
     return live.values_list("pk", "key")
+
+
+def narrow(secrets: QuerySet[Secret], query: Query) -> QuerySet[Secret]:
+    """Those of a few secrets, such as one vault's, that match: without the index, and so without a bound."""
+    for needle in query.needles:
+        secrets = secrets.filter(haystack__contains=needle)
+    return secrets.filter(expiry(query.expiry)) if query.expiry else secrets
 
 
 def expiry(state: str) -> Q:

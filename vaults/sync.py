@@ -17,6 +17,7 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from kvadmin.gateway import arm, keyvault
@@ -55,8 +56,9 @@ def sync_inventory(run: SyncRun | None = None, *, patience: Patience = SWEEP) ->
 
 def running() -> SyncRun | None:
     """The sweep that waits or runs, if there is one that has not lost its worker."""
-    _give_up_silent()
-    return SyncRun.objects.filter(state__in=[State.QUEUED, State.RUNNING]).order_by("-state", "id").first()
+    recent = Q(state=State.RUNNING, progressed_at__gte=timezone.now() - SILENT)
+    waiting = Q(state=State.QUEUED, queued_at__gte=timezone.now() - SILENT)
+    return SyncRun.objects.filter(recent | waiting).order_by("-state", "id").first()
 
 
 def _claim(run: SyncRun) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
+from audit import ingest
 from kvadmin.jobs.api import task
 from vaults import sync
-from vaults.models import SyncRun
+from vaults.models import SyncRun, Vault
 
 
 @task
@@ -15,3 +18,15 @@ def sync_inventory(run_id: int | None = None) -> int:
     """
     run = SyncRun.objects.filter(pk=run_id).first() if run_id is not None else None
     return sync.sync_inventory(run).pk
+
+
+@task(retries=2)
+def ingest_audit() -> int:
+    """Takes in what Azure's access log has shown since the last time; how many rows were new."""
+    return ingest.ingest_audit(workspaces()).new
+
+
+def workspaces() -> set[str]:
+    """The workspaces to read, by GUID: those of the settings, and those that the known vaults send their logs to."""
+    known = Vault.objects.exclude(workspace_id="").values_list("workspace_id", flat=True).distinct().order_by()
+    return {*settings.KVADMIN_WORKSPACES, *known}

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, re_path, register_converter
+from django.urls.converters import StringConverter
 
-from vaults.views import people, policies, reveal, roles
+from vaults.views import home, people, policies, reveal, roles, search, secrets, sync, vaults
 
+
+class NameConverter(StringConverter):
+    """A name that Azure allows, in any casing. Nothing else ever reaches a view, let alone the database."""
+
+    regex = "[0-9A-Za-z-]{1,127}"
+
+
+register_converter(NameConverter, "name")
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("vaults/<str:vault>/secrets/<str:secret>/reveal/", reveal.reveal, name="reveal"),
+    path("", home.home, name="home"),
+    path("search/", search.search, name="search"),
+    path("sync/", sync.sync, name="sync"),
+    path("register-vault/", vaults.register, name="register-vault"),
+    path("vaults/", vaults.vault_list, name="vaults"),
+    path("vaults/<name:vault>/", vaults.vault, name="vault"),
+    path("vaults/<name:vault>/secrets/<name:secret>/", secrets.secret, name="secret"),
+    path("vaults/<name:vault>/secrets/<name:secret>/versions/", secrets.versions, name="versions"),
+    path("vaults/<name:vault>/secrets/<name:secret>/reveal/", reveal.reveal, name="reveal"),
+    # Only with the slash at its end, so that an address without one is still led to the page that it means.
+    re_path(r"^vaults/(?P<rest>.+)/$", vaults.no_such_name),
     path("people/", people.people, name="people"),
     path("people/<int:person_id>/", people.person, name="person"),
     path("roles/", roles.role_list, name="roles"),

@@ -23,6 +23,7 @@ def pack(secret: Secret, subscription_id: str) -> str:
     content = {
         "subscription": subscription_id.lower(),
         "name": secret.name,
+        "managed": secret.managed,
         "versions": [asdict(version) for version in secret.versions.values()],
     }
     nonce = os.urandom(16)
@@ -36,7 +37,7 @@ def unpack(text: str) -> tuple[Secret, str]:
     if not hmac.compare_digest(tag, _tag(sealed, nonce)):
         raise ValueError("The backup was changed.")
     content = json.loads(zlib.decompress(_mix(sealed, nonce)))
-    secret = Secret(content["name"])
+    secret = Secret(content["name"], content["managed"])
     for version in content["versions"]:
         secret.add(Version(**version))
     return secret, content["subscription"]

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import HTTPResponse
+from urllib3 import HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
 from kvadmin.emulator import arm, keyvault
 from kvadmin.emulator.faults import NetworkError
@@ -110,6 +110,8 @@ class MemoryDoor(BaseAdapter):
             answer = handle(memory(self._name), sent)
         except NetworkError as error:
             raise broken(error.kind, error.host, request) from None
+        except LookupError:
+            raise broken("refused", sent.host, request) from None
         _wait(answer.delay, timeout, request)
         return self._builder.build_response(request, _urllib3(answer))
 
@@ -178,17 +180,23 @@ def _urllib3(answer: Response) -> HTTPResponse:
 
 
 def broken(kind: str, host: str, request: requests.PreparedRequest) -> requests.exceptions.ConnectionError:
-    """The exception that `requests` raises for a network fault ("dns", "reset", "refused") on the way to `host`."""
-    return requests.exceptions.ConnectionError(_CAUSES[kind](host), request=request)
+    """What `requests` raises, cause and text, for a network fault ("dns", "reset", "refused") on the way to `host`."""
+    return requests.exceptions.ConnectionError(_CAUSES[kind](host, request.path_url), request=request)
 
 
-def _no_address(host: str) -> Exception:
+def _no_address(host: str, path: str) -> Exception:
     cause = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    return NameResolutionError(host, HTTPSConnection(host), cause)
+    reason = NameResolutionError(host, HTTPSConnection(host), cause)
+    return MaxRetryError(HTTPSConnectionPool(host, 443), path, reason)
 
 
-_CAUSES: dict[str, Callable[[str], Exception]] = {
-    "dns": _no_address,
-    "reset": lambda host: ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer")),
-    "refused": lambda host: NewConnectionError(HTTPSConnection(host), "Connection refused"),
-}
+def _reset(host: str, path: str) -> Exception:
+    return ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
+
+
+def _refused(host: str, path: str) -> Exception:
+    reason = NewConnectionError(HTTPSConnection(host), "Failed to establish a new connection: Connection refused")
+    return MaxRetryError(HTTPSConnectionPool(host, 443), path, reason)
+
+
+_CAUSES: dict[str, Callable[[str, str], Exception]] = {"dns": _no_address, "reset": _reset, "refused": _refused}

@@ -229,9 +229,11 @@ def restore_secret(call: Call) -> Response:
     call.object_id = secret_id(call.vault, secret.name)
     if subscription_id != call.vault.subscription_id.lower():
         raise answers.bad_parameter("The backup was made in another subscription and cannot be restored here.")
-    if call.vault.secrets.get(secret.name) or call.vault.secrets.deleted(secret.name, call.now):
+    store = call.vault.secrets
+    taken = store.get(secret.name) or store.deleted(secret.name, call.now) or store.blocked(secret.name, call.now)
+    if taken:
         raise answers.restore_conflict(version_id(call.vault, secret, secret.latest))
-    call.vault.secrets.add(secret)
+    store.add(secret)
     return json_response(200, bundle(call.vault, secret, secret.latest))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,12 @@ class EmulatorServer(ThreadingHTTPServer):
         """What `doors.open_door` takes."""
         return f"http://127.0.0.1:{self.server_port}"
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        with self._open_lock:
+            return len(self._open)
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember the connection, so that it can be ended."""
         with self._open_lock:
@@ -47,6 +54,11 @@ class EmulatorServer(ThreadingHTTPServer):
         with self._open_lock:
             self._open.discard(request)
         super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up is no error; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         """Stop: kept-alive connections are ended too, else their threads would wait for requests for ever."""
@@ -73,13 +85,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         """Answer one request, by whoever it is meant for."""
-        body = b"".join(self._chunks())
-        host = self.headers.get(HOST_HEADER) or self.headers.get("Host", "")
-        request = request_of(self.command, f"https://{host}{self.path}", dict(self.headers.items()), body)
+        try:
+            request = self._request()
+        except ValueError:
+            self.close_connection = True
+            self._send(json_response(400, {"error": "This is no HTTP request."}))
+            return
         own = OWN.get((self.command, request.path)) if HOST_HEADER not in self.headers else None
         self._send(own(self.server.azure, request) if own else self._cloud(request))
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = answer  # noqa: N815 - http.server's names
+
+    def _request(self) -> Request:
+        """The request as its client meant it; raises ValueError when it cannot be read."""
+        body = b"".join(self._chunks())
+        host = self.headers.get(HOST_HEADER) or self.headers.get("Host", "")
+        return request_of(self.command, f"https://{host}{self.path}", dict(self.headers.items()), body)
 
     def _cloud(self, request: Request) -> Response:
         try:

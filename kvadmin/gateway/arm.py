@@ -32,9 +32,10 @@ GRAPH_QUERY = (
 READER = Need("Reader")
 SETTINGS_READER = Need("Monitoring Reader")
 WORKSPACE_READER = Need("Log Analytics Reader")
-NOTHING_SHOWN = (
-    "Azure showed kvadmin no key vault at all: its identity may be missing the role Reader on the subscriptions."
-)
+NOTHING_SHOWN = "Azure showed kvadmin no key vault at all: its identity may be missing the role Reader."
+NOT_SEEN = "KVADMIN_SUBSCRIPTIONS names it, but Azure does not show it to kvadmin."
+_VAULTS = f"/providers/Microsoft.KeyVault/vaults?api-version={VAULTS_API}"
+_START = "first page"  # stands for the skip token that Resource Graph's first page has not
 # The groups of a diagnostic setting that hold a vault's access log, besides its own category AuditEvent.
 _GROUPS = {"audit", "allLogs"}
 # The subscription has never used diagnostic settings: the service behind them is not even registered.
@@ -84,7 +85,7 @@ class Diagnostics:
     dedicated: bool = False
 
 
-Workspaces = dict[str, tuple[str, int | None]]
+Workspaces = dict[str, tuple[str, int | None]]  # ARM id in lower case: GUID, and the days it keeps its rows
 
 
 def list_subscriptions(*, patience: Patience = SWEEP) -> dict[str, str]:
@@ -128,6 +129,9 @@ def _from_graph(patience: Patience) -> Vaults:
             _add(vaults, row, dict)
     if not vaults.found:
         vaults.problems.append(NOTHING_SHOWN)
+    if _wanted():  # Resource Graph passes over a subscription that it may not show
+        unseen = set(_wanted()) - set(list_subscriptions(patience=patience))
+        vaults.problems.extend(f"Subscription {subscription}: {NOT_SEEN}" for subscription in sorted(unseen))
     return vaults
 
 
@@ -141,9 +145,6 @@ def _graph_pages(patience: Patience) -> Iterator[list[dict[str, Any]]]:
         return Page(answer.data, answer.skip_token or "")
 
     return follow(fetch, _START)
-
-
-_START = "first page"
 
 
 def _ask_graph(token: str) -> QueryResponse:
@@ -165,9 +166,6 @@ def _from_subscriptions(patience: Patience) -> Vaults:
     if not subscriptions:
         vaults.problems.append(NOTHING_SHOWN)
     return vaults
-
-
-_VAULTS = f"/providers/Microsoft.KeyVault/vaults?api-version={VAULTS_API}"
 
 
 def _flat(item: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
@@ -233,10 +232,10 @@ def _network_code(chain: list[BaseException]) -> str:
 
 
 def _host(chain: list[BaseException]) -> str:
+    """The name that did not resolve, which may be a proxy's or the sign-in's, or ""."""
     for link in chain:
-        request = getattr(link, "request", None)
-        if isinstance(request, requests.PreparedRequest | requests.Request):
-            return urlsplit(request.url or "").hostname or ""
+        if isinstance(link, urllib3.exceptions.NameResolutionError):
+            return str(getattr(link.conn, "host", ""))
     return ""
 
 

@@ -84,6 +84,8 @@ def _build(kind: str, settings: Any, pipeline: dict[str, Any]) -> TokenCredentia
     allowed: dict[str, Any] = {"additionally_allowed_tenants": list(settings.KVADMIN_ALLOWED_TENANTS)}
     if kind == "managed-identity":
         return ManagedIdentityCredential(client_id=app or None, **pipeline)
+    if kind in _NEEDED:
+        pipeline = {**pipeline, "retry_total": 1}  # a person waits; a managed identity has its own rules for retries
     if kind == "workload-identity":
         return WorkloadIdentityCredential(tenant_id=tenant, client_id=app, **allowed, **pipeline)
     if kind == "client-secret":

@@ -18,6 +18,8 @@ RECORDS: dict[str, dict[str, dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "fixtures" / "audit_records.json").read_text()
 )
 NO_SAMPLE_LOST = {"records": 12, "diagnostics": 17, "dedicated": 4}
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+NOBODY = "00000000-0000-0000-0000-000000000000"
 VERSION = "6b1f0c0a9d3e4f0f8f3c2b1a09876543"
 AT = datetime(2026, 11, 30, 9, 14, 2, 871927, tzinfo=UTC)
 
@@ -115,7 +117,7 @@ def test_what_was_acted_on_and_what_came_of_it(shape: str, name: str, expected: 
         (
             "diagnostics",
             "azurediagnostics-secretget",
-            ("00000000-0000-0000-0000-000000000000", "app", "Azure SDK for .NET"),
+            (NOBODY, "app", "Azure SDK for .NET"),
         ),
         ("dedicated", "azkv-keysign-200", ("live.com#signer@example.com", "person", "Azure SDK for JavaScript")),
     ],

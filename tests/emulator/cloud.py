@@ -90,7 +90,7 @@ class Wire:
 def served(azure: Azure) -> Iterator[EmulatorServer]:
     """The cloud on a loopback port, until the end of the block."""
     server = doors.serve(azure, 0)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))  # looks for the end this often, in seconds
     thread.start()
     try:
         yield server

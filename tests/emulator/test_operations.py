@@ -283,6 +283,18 @@ def test_a_restore_over_a_live_secret_is_a_conflict_without_innererror(client: S
     assert raised.value.message.startswith("(Conflict) There was a conflict restoring the secret 'https://pay-prod")
 
 
+def test_a_restore_waits_for_the_end_of_a_purge(cloud: Azure, client: SecretClient) -> None:
+    cloud.purge_delay = timedelta(minutes=2)
+    blob = client.backup_secret("db-password")
+    client.begin_delete_secret("db-password")
+    client.purge_deleted_secret("db-password")
+
+    with pytest.raises(ResourceExistsError, match="There was a conflict restoring the secret"):
+        client.restore_secret_backup(blob)
+    cloud.clock.advance(timedelta(minutes=3))
+    assert client.restore_secret_backup(blob).name == "db-password"
+
+
 def test_a_changed_backup_is_malformed(client: SecretClient) -> None:
     blob = bytearray(client.backup_secret("db-password"))
     blob[-1] ^= 1

@@ -113,6 +113,21 @@ def test_only_the_vaults_of_the_setting_are_listed(two: Azure, settings: Any, re
     assert names(list_vaults()) == ["shop-dev"]
 
 
+def test_a_named_subscription_that_azure_does_not_show_is_a_problem(two: Azure, settings: Any):
+    settings.KVADMIN_SUBSCRIPTIONS = [TWO, "99999999-0000-4000-8000-000000000009"]
+
+    found = list_vaults()
+
+    assert (names(found), found.source, found.problems) == (
+        ["shop-dev"],
+        "resource-graph",
+        [
+            "Subscription 99999999-0000-4000-8000-000000000009: KVADMIN_SUBSCRIPTIONS names it, but Azure does not "
+            "show it to kvadmin."
+        ],
+    )
+
+
 def test_seeing_nothing_at_all_is_a_problem_and_no_empty_world(azure: Azure):
     found = list_vaults()
 

@@ -19,7 +19,6 @@ from kvadmin.gateway.errors import BadAnswer, GatewayError, error_for
 from tests.gateway.canned import URL, error_body, send
 
 CONNECTION = HTTPSConnection("pay-prod.vault.azure.net")
-REQUEST = requests.Request("GET", URL).prepare()
 
 
 def failure(work: Any, need: Need = NOTHING_NAMED) -> GatewayError:
@@ -208,7 +207,7 @@ def test_a_credential_that_cannot_even_try_is_a_failed_sign_in():
     [
         (
             requests.exceptions.ConnectionError(
-                urllib3.exceptions.NameResolutionError("x", CONNECTION, OSError(-2, "x")), request=REQUEST
+                urllib3.exceptions.NameResolutionError("x", CONNECTION, OSError(-2, "x"))
             ),
             "dns",
             True,
@@ -218,7 +217,6 @@ def test_a_credential_that_cannot_even_try_is_a_failed_sign_in():
                 urllib3.exceptions.MaxRetryError(
                     None, URL, urllib3.exceptions.NameResolutionError("x", CONNECTION, OSError(-2, "x"))
                 ),
-                request=REQUEST,
             ),
             "dns",
             True,
@@ -250,7 +248,7 @@ def test_a_network_that_fails_is_told_by_the_types_of_its_exceptions(error: Exce
 def test_a_name_that_does_not_resolve_is_named():
     error = urllib3.exceptions.NameResolutionError("x", CONNECTION, OSError(-2, "x"))
 
-    found = failure(lambda: send(error=requests.exceptions.ConnectionError(error, request=REQUEST)))
+    found = failure(lambda: send(error=error))
 
     assert str(found) == "The name pay-prod.vault.azure.net does not resolve."
 

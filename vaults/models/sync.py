@@ -35,3 +35,8 @@ class SyncRun(models.Model):
 
     def __str__(self) -> str:
         return f"sweep {self.pk}: {self.get_state_display()}"
+
+    @property
+    def vaults_over(self) -> int:
+        """Vaults that the sweep is through with, well or not."""
+        return self.vaults_done + self.vaults_failed

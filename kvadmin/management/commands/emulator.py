@@ -38,7 +38,9 @@ def _seeded() -> Azure:
         from kvadmin.emulator import seed  # noqa: PLC0415 - slow to import, and not needed for an empty one
     except ModuleNotFoundError as error:
         raise CommandError(f"The emulator needs {error.name}: install the extra `demo`.") from None
-    return seed.seed()
+    azure = Azure()
+    seed.seed(azure)
+    return azure
 
 
 def _serve(azure: Azure, port: int) -> EmulatorServer:

@@ -1,0 +1,45 @@
+"""From the other side: has Azure's log shown what the ledger says was revealed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from audit.coverage import BLIND, Logged, watermarks
+from audit.models import LedgerEntry, Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What Azure's log says to one reveal: the tone and the words of a badge, and the row that confirms it, if any."""
+
+    tone: str
+    label: str
+    event_id: int | None = None
+
+
+def confirmations(
+    entries: Iterable[LedgerEntry], vaults: Iterable[Logged]
+) -> list[tuple[LedgerEntry, Confirmed | None]]:
+    """Each row with its confirmation; None for rows that are no reveal. `entries` come from queries.with_events.
+
+    One query, for the watermarks.
+    """
+    known = {vault.name: vault for vault in vaults}
+    marks = watermarks(known.values())
+    return [(entry, _confirmed(entry, known.get(entry.vault), marks)) for entry in entries]
+
+
+def _confirmed(entry: LedgerEntry, vault: Logged | None, marks: dict[str, Watermark]) -> Confirmed | None:
+    if entry.phase != LedgerEntry.Phase.REVEALED:
+        return None
+    event_id = getattr(entry, "event_id", None)
+    if event_id is not None:
+        return Confirmed("ok", "Confirmed", event_id)
+    if vault is None or vault.log_state != "ok":
+        why = BLIND.get(vault.log_state, "") if vault else ""
+        return Confirmed("muted", f"Cannot be confirmed: {why or 'not known whether the vault sends a log'}")
+    mark = marks.get(vault.workspace_id.lower())
+    if mark is None or mark.complete_up_to is None or entry.at > mark.complete_up_to:
+        return Confirmed("info", "Not shown yet")
+    return Confirmed("warn", "Unconfirmed: the log should show it")

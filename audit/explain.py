@@ -1,0 +1,60 @@
+"""Evidence in plain words: why a row of Azure's log stands on its list, and whether the ledger's chain holds."""
+
+from __future__ import annotations
+
+from audit.ledger import Chain
+from audit.models import AccessEvent
+
+Match, MatchedBy = AccessEvent.Match, AccessEvent.MatchedBy
+
+
+def explain(event: AccessEvent) -> str:
+    """One or two sentences for the reader of the event's page."""
+    if event.match == Match.EXPLAINED:
+        return _explained(event)
+    if event.match == Match.AROUND:
+        return "An identity other than kvadmin's own read this value. kvadmin was not asked, and does not know why."
+    if event.match == Match.UNEXPLAINED:
+        return _unexplained(event)
+    return _no_read(event)
+
+
+def _explained(event: AccessEvent) -> str:
+    if event.matched_by == MatchedBy.REQUEST_ID:
+        return (
+            f"{event.person} saw this value through kvadmin. Azure logged the read under the request id that it told "
+            "kvadmin, and the ledger keeps that id: it is the same request."
+        )
+    return (
+        f"{event.person} asked for this value through kvadmin, but Azure's answer was lost, so the ledger holds no "
+        "request id. Identity, vault, secret, minute and the reveal id in the User-Agent all agree with the intent in "
+        "the ledger."
+    )
+
+
+def _unexplained(event: AccessEvent) -> str:
+    said = (
+        "kvadmin's own identity read this value, and the ledger holds nothing that explains it. Somebody else may hold "
+        "kvadmin's credential: change it, and rotate this secret."
+    )
+    if event.reveal_id:
+        said += " Its User-Agent names a reveal that this read does not match: a User-Agent can be copied."
+    return said
+
+
+def _no_read(event: AccessEvent) -> str:
+    if event.ledger_act:
+        return f"{event.person} tried this through kvadmin. No value left the vault."
+    if event.operation == "Authentication" and event.is_noise:
+        return "The first request of a client, before it showed who it is. It was answered by a success within seconds."
+    if event.operation == "Authentication":
+        return "Somebody called without showing who they are, and did not come back with a token."
+    return "No value left the vault with this request."
+
+
+def explain_chain(chain: Chain) -> str:
+    """What verifying the ledger found, in one sentence."""
+    rows = f"{chain.rows:,} row{'s' if chain.rows != 1 else ''}"
+    if chain.intact:
+        return f"The chain holds: {rows}, none changed, none missing."
+    return f"The chain is broken at row {chain.first_bad:,}: {chain.why}. Sound before it: {rows}."

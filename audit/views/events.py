@@ -1,0 +1,85 @@
+"""The timeline of Azure's access log, and one event of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from audit import queries
+from audit.charts import chart
+from audit.coverage import Coverage, coverage
+from audit.explain import explain
+from audit.forms import EventFilter, read_cursor
+from audit.models import AccessEvent, LedgerEntry
+from audit.views.scope import entries_for, events_for
+from kvadmin import actions as a
+from kvadmin.http import Request
+from vaults import policy
+from vaults.models import Vault
+
+BAD_CURSOR = "This link's place in the list cannot be read, so here is the list's beginning."
+
+
+@require_safe
+def timeline(request: Request) -> HttpResponse:
+    policy.require(request, a.AUDIT_READ)
+    form = EventFilter(request.GET)
+    template = "audit/_audit_table.html" if request.htmx else "audit/audit.html"
+    if not form.is_valid():
+        return render(request, template, {"form": form, "coverage": _coverage(request, "")}, status=422)
+    context = _found(request, form)
+    return render(request, template, context, status=422 if context["cursor_error"] else 200)
+
+
+def _found(request: Request, form: EventFilter) -> dict[str, Any]:
+    by = form.filters
+    events = queries.filtered(events_for(request.user), by)
+    cursor, error = _cursor(request)
+    return {
+        "form": form,
+        "by": by,
+        "page": queries.page(events, cursor),
+        "at_beginning": cursor is None,
+        "chart": chart(queries.reads_over_time(events, by.start, by.end)),
+        "coverage": _coverage(request, by.vault),
+        "cursor_error": error,
+    }
+
+
+def _cursor(request: Request) -> tuple[queries.Cursor | None, str]:
+    try:
+        return read_cursor(request.GET.get("cursor", "")), ""
+    except queries.BadCursor:
+        return None, BAD_CURSOR
+
+
+def _coverage(request: Request, vault: str) -> Coverage:
+    """What the log is complete for, over the vaults that this list is about."""
+    return coverage(_vaults(request).filter(queries.named("name", vault)))
+
+
+def _vaults(request: Request) -> QuerySet[Vault]:
+    return policy.vaults_for(request.user, a.AUDIT_READ).filter(vanished_at=None)
+
+
+@require_safe
+def event(request: Request, event_id: int) -> HttpResponse:
+    policy.require(request, a.AUDIT_READ)
+    found = get_object_or_404(events_for(request.user), pk=event_id)
+    context = {
+        "event": found,
+        "explanation": explain(found),
+        "raw": json.dumps(found.raw, indent=2, ensure_ascii=False, sort_keys=True),
+        "act": _act(request, found),
+    }
+    return render(request, "audit/event.html", context)
+
+
+def _act(request: Request, found: AccessEvent) -> list[LedgerEntry]:
+    """The ledger's rows of the act that explains the event, oldest first."""
+    return list(entries_for(request.user).filter(act=found.ledger_act).order_by("seq")) if found.ledger_act else []

@@ -1,0 +1,80 @@
+"""The ledger: what kvadmin itself did, whether its chain holds, and what Azure's log confirms of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from audit import ledger, queries
+from audit.confirm import Confirmed, confirmations
+from audit.explain import explain_chain
+from audit.forms import LedgerFilter
+from audit.models import LedgerEntry, LedgerHead
+from audit.views.scope import entries_for
+from kvadmin import actions as a
+from kvadmin.http import Request
+from vaults import policy
+
+PAGE = 50
+
+
+@require_safe
+def entries(request: Request) -> HttpResponse:
+    policy.require(request, a.AUDIT_READ)
+    form = LedgerFilter(request.GET)
+    template = "audit/_ledger_table.html" if request.htmx else "audit/ledger.html"
+    context = {"form": form, "verify": policy.may(request.user, a.LEDGER_VERIFY).allowed, **chain_state()}
+    if not form.is_valid():
+        return render(request, template, context, status=422)
+    return render(request, template, context | _page(request, form))
+
+
+def _page(request: Request, form: LedgerFilter) -> dict[str, Any]:
+    """One page, newest first, and what Azure's log says to each reveal on it."""
+    found = _filtered(entries_for(request.user), form.cleaned_data)
+    rows = list(queries.with_events(found).order_by("-seq")[: PAGE + 1])
+    shown = rows[:PAGE]
+    return {
+        "rows": _confirmed(request, shown),
+        "next_before": shown[-1].seq if len(rows) > PAGE else None,
+        "at_beginning": not form.cleaned_data["before"],
+    }
+
+
+def _filtered(found: QuerySet[LedgerEntry], asked: dict[str, Any]) -> QuerySet[LedgerEntry]:
+    if asked["list"]:
+        found = queries.unconfirmed(found)
+    if asked["person"]:
+        found = found.filter(person__icontains=asked["person"])
+    if asked["before"]:
+        found = found.filter(seq__lt=asked["before"])
+    exact = {name: asked[name] for name in ("action", "act") if asked[name]}
+    names = queries.named("vault", asked["vault"]) & queries.named("secret", asked["secret"])
+    return found.filter(names, Q(**exact))
+
+
+def _confirmed(request: Request, rows: list[LedgerEntry]) -> list[tuple[LedgerEntry, Confirmed | None]]:
+    names = {row.vault for row in rows}
+    vaults = policy.vaults_for(request.user, a.AUDIT_READ).filter(name__in=names)
+    return confirmations(rows, list(vaults))
+
+
+def chain_state() -> dict[str, Any]:
+    """How long the chain is, and what verifying it last found: that is itself a row of the ledger."""
+    verified = LedgerEntry.objects.filter(action=a.LEDGER_VERIFY.word, phase=LedgerEntry.Phase.DONE)
+    return {"head": LedgerHead.objects.filter(pk=1).first(), "verified": verified.order_by("-seq").first()}
+
+
+@require_POST
+def verify(request: Request) -> HttpResponse:
+    policy.require(request, a.LEDGER_VERIFY)
+    chain = ledger.verify()
+    said = explain_chain(chain)
+    ledger.record(a.LEDGER_VERIFY, policy.actor(request), code="" if chain.intact else "broken", note=said)
+    (messages.success if chain.intact else messages.error)(request, said)
+    return redirect("ledger")

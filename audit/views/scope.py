@@ -1,0 +1,43 @@
+"""What an auditor may see: rows about the vaults, or the beginnings of secrets' names, that their roles cover."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q, QuerySet
+
+from audit.models import AccessEvent, LedgerEntry
+from kvadmin import actions as a
+from vaults import policy
+from vaults.models import Person, RoleAssignment, ScopeKind, Vault
+
+
+def events_for(person: Person | AnonymousUser) -> QuerySet[AccessEvent]:
+    return AccessEvent.objects.filter(_reach(person, "name"))
+
+
+def entries_for(person: Person | AnonymousUser) -> QuerySet[LedgerEntry]:
+    """Rows that name no vault, such as a role that was given, are for those who may audit everything."""
+    return LedgerEntry.objects.filter(_reach(person, "secret"))
+
+
+def _reach(person: Person | AnonymousUser, name_field: str) -> Q:
+    """Rows name vaults and secrets and point at none. Whoever may audit everything sees unknown vaults' rows too."""
+    held = [role for role in policy.assignments(person) if a.AUDIT_READ in role.actions]
+    if any(role.scope_kind == ScopeKind.EVERYTHING for role in held):
+        return Q()
+    reach = Q(vault__in=_whole_vaults(held).values("name"))
+    for role in held:
+        if role.scope_kind == ScopeKind.PREFIX and role.vault:
+            reach |= Q(vault=role.vault.name, **{f"{name_field}__startswith": role.prefix})
+    return reach
+
+
+def _whole_vaults(held: list[RoleAssignment]) -> QuerySet[Vault]:
+    def of(kind: ScopeKind, field: str) -> list[object]:
+        return [getattr(role, field) for role in held if role.scope_kind == kind]
+
+    return Vault.objects.filter(
+        Q(environment__in=of(ScopeKind.ENVIRONMENT, "environment"))
+        | Q(subscription_id__in=of(ScopeKind.SUBSCRIPTION, "subscription_id"))
+        | Q(pk__in=of(ScopeKind.VAULT, "vault_id"))
+    )

@@ -1,0 +1,89 @@
+"""Keyset pages: a page is found by the row it follows, so the thousandth costs what the first does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db.models import DateTimeField, F, Q, QuerySet, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
+
+from vaults.models import Secret
+
+PAGE = 50
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # later than anything the gateway hands out
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class BadCursor(ValueError):
+    """The link names a place in the list that no page of ours gave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order of secrets: by `place`, a value that every row has, then by id."""
+
+    label: str
+    place: Combinable
+    descending: bool = False
+    is_time: bool = True
+
+
+SORTS = {
+    "name": Sort("Name", F("key"), is_time=False),
+    "expires": Sort("Expires first", Coalesce("expires_on", Value(_NEVER, DateTimeField()))),
+    "updated": Sort("Changed last", Coalesce("updated_on", Value(_BEFORE_ALL, DateTimeField())), descending=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One page, with the cursors of its neighbours ("" where there is none)."""
+
+    rows: Sequence[Secret]
+    previous: str = ""
+    next: str = ""
+
+
+def keyset(found: QuerySet[Secret], sort: Sort, cursor: str = "", *, size: int = PAGE) -> Slice:
+    """The page that `cursor` names, or the first. One query. Raises BadCursor."""
+    backwards, beyond = _read(cursor, sort) if cursor else (False, None)
+    down = "-" if sort.descending != backwards else ""
+    ordered = found.annotate(place=sort.place).order_by(f"{down}place", f"{down}pk")
+    if beyond is not None:
+        way, (place, pk) = "lt" if down else "gt", beyond
+        ordered = ordered.filter(Q(**{f"place__{way}": place}) | Q(place=place, **{f"pk__{way}": pk}))
+    rows = list(ordered[: size + 1])
+    more, rows = len(rows) > size, rows[:size]
+    if backwards:
+        rows.reverse()
+    before, after = (more, True) if backwards else (beyond is not None, more)
+    first, last = (rows[0], rows[-1]) if rows else (None, None)
+    return Slice(rows, _write("b", first) if before else "", _write("a", last) if after else "")
+
+
+def _write(way: str, row: Secret | None) -> str:
+    if row is None:
+        return ""
+    place = row.place  # type: ignore[attr-defined] # annotated above
+    text = json.dumps([way, place.isoformat() if isinstance(place, datetime) else place, row.pk])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read(cursor: str, sort: Sort) -> tuple[bool, tuple[str | datetime, int]]:
+    """Whether it leads backwards, and the place and id of the row it leads on from."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        way, place, pk = json.loads(text)
+        known = way in {"a", "b"} and isinstance(place, str) and type(pk) is int and 0 < pk < 2**63
+        at = datetime.fromisoformat(place) if known and sort.is_time else place
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise BadCursor from None
+    if not known or "\x00" in place or (isinstance(at, datetime) and at.tzinfo is None):
+        raise BadCursor
+    return way == "b", (at, pk)

@@ -1,0 +1,57 @@
+"""Home: what needs me."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from audit.models import LedgerEntry
+from kvadmin import actions as a
+from kvadmin.http import Request
+from vaults import policy, search
+from vaults.models import Secret, SyncRun
+from vaults.standing import standing
+
+FEW = 6  # rows of each list
+
+
+@require_GET
+def home(request: Request) -> HttpResponse:
+    vaults = policy.visible_vaults(request.user)
+    secrets = policy.visible_secrets(request.user).filter(vanished_at=None, vault__vanished_at=None)
+    context = {
+        "roles": policy.assignments(request.user),
+        "standing": standing(vaults),
+        "counts": _counts(secrets),
+        "expiring": _expiring(secrets),
+        "revealed": _revealed(request),
+        "last_sweep": _last_sweep(request),
+    }
+    return render(request, "vaults/home.html", context)
+
+
+def _counts(secrets: QuerySet[Secret]) -> dict[str, int]:
+    expired, expiring = search.expiry("expired"), search.expiry("expiring")
+    dated = secrets.filter(expired | expiring)
+    return dated.aggregate(expired=Count("pk", filter=expired), expiring=Count("pk", filter=expiring))
+
+
+def _expiring(secrets: QuerySet[Secret]) -> list[Secret]:
+    soon = secrets.filter(search.expiry("expiring"))
+    return list(soon.select_related("vault").order_by("expires_on", "pk")[:FEW])
+
+
+def _revealed(request: Request) -> list[LedgerEntry]:
+    """What this person has seen lately: their own ledger rows, for which they need no right."""
+    acts = [a.SECRET_REVEAL.word, a.SECRET_BREAK_GLASS.word]
+    mine = Q(person_id=str(request.user.pk), action__in=acts, phase=LedgerEntry.Phase.REVEALED)
+    return list(LedgerEntry.objects.filter(mine).order_by("-seq")[:FEW])
+
+
+def _last_sweep(request: Request) -> SyncRun | None:
+    """A sweep counts vaults that others see, so it is for those who may start one."""
+    if not policy.may(request.user, a.VAULT_SYNC):
+        return None
+    return SyncRun.objects.exclude(state=SyncRun.State.SKIPPED).first()

@@ -1,0 +1,76 @@
+"""One secret, without its value, and its versions. Neither page reads a value; only the second asks Azure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from audit.queries import LastReads, last_reads
+from kvadmin import actions as a
+from kvadmin.gateway import keyvault
+from kvadmin.gateway.errors import GatewayError
+from kvadmin.gateway.keyvault import SecretProperties
+from kvadmin.http import NotThere, Request
+from vaults import policy
+from vaults.models import Secret
+from vaults.views.reveal import reveal_context
+
+
+@require_GET
+def secret(request: Request, vault: str, secret: str) -> HttpResponse:
+    item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
+    version = request.GET.get("version", "").lower()
+    if version and not keyvault.valid_version(version):
+        raise NotThere("No version can be called so: a version has 32 characters, 0 to 9 and a to f.")
+    context = {
+        "secret": item,
+        "vault": item.vault,
+        "now": timezone.now(),
+        "reads": _reads(request, item),
+        **reveal_context(request, item, version),
+    }
+    return render(request, "vaults/secret.html", context)
+
+
+def _reads(request: Request, item: Secret) -> LastReads | None:
+    allowed = policy.may(request.user, a.AUDIT_READ, item.vault, item.key)
+    return last_reads(item.vault, item.key) if allowed else None
+
+
+@require_GET
+def versions(request: Request, vault: str, secret: str) -> HttpResponse:
+    item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
+    context: dict[str, Any] = {"secret": item, "vault": item.vault, "most": keyvault.MOST_VERSIONS}
+    try:
+        listed = keyvault.list_properties_of_secret_versions(item.vault.uri, item.name)
+        context |= {"rows": _rows(listed.versions), "cut": listed.cut}
+        context["tied"] = any(row.tied for row in context["rows"])
+    except GatewayError as error:
+        context["error"] = error
+    return render(request, "vaults/_versions.html" if request.htmx else "vaults/versions.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version. `tied`: another was created in the same second, and Azure does not tell which came first."""
+
+    properties: SecretProperties
+    newest: bool
+    tied: bool
+
+
+def _rows(versions: list[SecretProperties]) -> list[VersionRow]:
+    """Newest created first, as the gateway sorts them."""
+    times = [version.created_on for version in versions]
+    newest = times[0] if times else None
+    return [_row(version, times, newest) for version in versions]
+
+
+def _row(version: SecretProperties, times: list[datetime | None], newest: datetime | None) -> VersionRow:
+    return VersionRow(version, version.created_on == newest, times.count(version.created_on) > 1)

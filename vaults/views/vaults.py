@@ -1,0 +1,115 @@
+"""The list of vaults, one vault with its secrets, and the registering of a vault that ARM does not show."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.paginator import EmptyPage, PageNotAnInteger, Paginator
+from django.core.paginator import Page as NumberedPage
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from audit import ledger
+from kvadmin import actions as a
+from kvadmin.http import NotThere, Request
+from vaults import paging, policy
+from vaults.forms import RegisterForm, SecretsForm, VaultsForm
+from vaults.models import Secret, Vault
+from vaults.standing import standing
+
+PAGE = 50
+
+
+@require_GET
+def vault_list(request: Request) -> HttpResponse:
+    visible = policy.visible_vaults(request.user).filter(vanished_at=None)
+    form = VaultsForm(request.GET, visible)
+    found = form.narrow(visible) if form.is_valid() else visible.none()
+    context = {
+        "form": form,
+        "page": _counted(request, _numbered(found.select_related("subscription"), request.GET.get("page", "1"))),
+        "standing": standing(visible),
+        "filtered": any(form.cleaned_data.get(name) for name in form.fields if name != "sort") or bool(form.errors),
+        "may_register": bool(policy.may(request.user, a.VAULT_SYNC)),
+    }
+    template = "vaults/_vaults_table.html" if request.htmx else "vaults/vaults.html"
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _numbered(found: QuerySet[Vault], number: str) -> NumberedPage[Vault]:
+    pages = Paginator(found, PAGE)
+    try:
+        return pages.page(number[:20])
+    except PageNotAnInteger:
+        raise NotThere("The page of a list is a number, and the link has none.") from None
+    except EmptyPage:
+        raise NotThere(f"This list has no page {number[:20]}: it ends with page {pages.num_pages}.") from None
+
+
+def _counted(request: Request, page: NumberedPage[Vault]) -> NumberedPage[Vault]:
+    """Gives each vault `shown_count`: how many secrets the person may see, which by a prefix is only a part."""
+    rows = list(page)
+    partly = [item for item in rows if not policy.may(request.user, a.SECRET_LIST, item)]
+    mine = policy.visible_secrets(request.user).filter(vault__in=partly, vanished_at=None).order_by()
+    counts = dict(mine.values_list("vault").annotate(Count("pk"))) if partly else {}
+    for item in rows:
+        item.shown_count = counts.get(item.pk, 0) if item in partly else item.secret_count  # type: ignore[attr-defined]
+    page.object_list = rows
+    return page
+
+
+@require_GET
+def vault(request: Request, vault: str) -> HttpResponse:
+    item = policy.require_vault(request, a.VAULT_LIST, vault)
+    secrets = policy.visible_secrets(request.user).filter(vault=item)
+    form = SecretsForm(request.GET)
+    found = form.narrow(secrets) if form.is_valid() else secrets.none()
+    context = {
+        "vault": item,
+        "form": form,
+        "slice": _slice(found, form, request.GET.get("at", "")),
+        "total": found.count(),
+        "filtered": any(form.cleaned_data.get(name) for name in ("q", "state")) or bool(form.errors),
+    }
+    template = "vaults/_secrets_table.html" if request.htmx else "vaults/vault.html"
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _slice(found: QuerySet[Secret], form: SecretsForm, cursor: str) -> paging.Slice:
+    try:
+        return paging.keyset(found, form.order, cursor)
+    except paging.BadCursor:
+        raise NotThere("This list has no such page. Open the vault again and page from its start.") from None
+
+
+@require_http_methods(["GET", "POST"])
+def register(request: Request) -> HttpResponse:
+    policy.require(request, a.VAULT_SYNC)
+    form = RegisterForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and _register(request, form):
+        messages.success(request, f"{form.name} is registered. The next sweep lists it.")
+        return redirect("sync")
+    return render(request, "vaults/register_vault.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _register(request: Request, form: RegisterForm) -> bool:
+    """Adds the vault, or has one that vanished looked at again; False when it is known already."""
+    uri, environment = form.cleaned_data["uri"], form.cleaned_data["environment"]
+    known = Vault.objects.filter(name=form.name).first()
+    if known is not None and known.vanished_at is None:
+        form.add_error("uri", "kvadmin knows this vault already.")
+        return False
+    with transaction.atomic():
+        item = known or Vault(name=form.name, shown_name=form.name)
+        item.uri, item.registered, item.vanished_at = uri, True, None
+        item.environment = environment or item.environment
+        item.save()
+        ledger.record(a.VAULT_SYNC, policy.actor(request), ledger.Target(item.name), note=f"registered {uri}")
+    return True
+
+
+def no_such_name(request: HttpRequest, rest: str) -> HttpResponse:
+    """Every address below /vaults/ that holds a name which Azure would not allow, or leads nowhere."""
+    raise NotThere("Names in Key Vault have 1 to 127 letters, digits and hyphens; this address holds no such name.")
