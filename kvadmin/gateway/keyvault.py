@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from azure.core.pipeline import PipelineResponse
 from azure.core.rest import HttpRequest
@@ -28,17 +28,18 @@ READ = Need("Key Vault Secrets User", "get")
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_SECONDS = LATEST.timestamp()
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _VERSION = re.compile(r"[0-9A-Fa-f]{32}")
 _REVEAL_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretProperties:
+class SecretProperties(NamedTuple):
     """What Azure tells about a secret, or about one version of it, without its value. All times are in UTC.
 
     `version` is "" in a list of secrets. `managed` secrets belong to a certificate. A date outside the years 1 to
-    9999 is shown as EARLIEST or LATEST, so that an absurd one never reads as "none".
+    9999 is shown as EARLIEST or LATEST, so that an absurd one never reads as "none". A named tuple, because a sweep
+    makes a million of them, and a frozen dataclass takes twice the time.
     """
 
     name: str
@@ -183,21 +184,22 @@ def _check(name: str, version: str = "") -> None:
 
 def _properties(item: Mapping[str, Any]) -> SecretProperties:
     """One item of a list, or a bundle; raises ValueError, KeyError and the like when it is neither."""
-    attributes = item.get("attributes") or {}
+    get = (item.get("attributes") or {}).get
     name, _, version = item["id"].split("/", 4)[4].partition("/")
+    # By position and not by keyword: it is noticeably faster, and this line is what a sweep spends its time on.
     return SecretProperties(
-        name=name,
-        version=version,
-        enabled=attributes.get("enabled") is not False,
-        content_type=item.get("contentType") or "",
-        tags=_tags(item.get("tags")),
-        created_on=_moment(attributes.get("created")),
-        updated_on=_moment(attributes.get("updated")),
-        not_before=_moment(attributes.get("nbf")),
-        expires_on=_moment(attributes.get("exp")),
-        recovery_level=attributes.get("recoveryLevel") or "",
-        recoverable_days=attributes.get("recoverableDays") or 0,
-        managed=item.get("managed") is True,
+        name,
+        version,
+        get("enabled") is not False,
+        item.get("contentType") or "",
+        _tags(item.get("tags")),
+        _moment(get("created")),
+        _moment(get("updated")),
+        _moment(get("nbf")),
+        _moment(get("exp")),
+        get("recoveryLevel") or "",
+        get("recoverableDays") or 0,
+        item.get("managed") is True,
     )
 
 
@@ -208,6 +210,8 @@ def _tags(tags: dict[str, Any] | None) -> dict[str, str]:
 def _moment(seconds: float | None) -> datetime | None:
     if seconds is None:
         return None
+    if 0 <= seconds <= _LATEST_SECONDS:  # nearly always: a sweep passes here millions of times
+        return datetime.fromtimestamp(seconds, UTC)
     try:
         return min(max(_EPOCH + timedelta(seconds=seconds), EARLIEST), LATEST)
     except OverflowError:

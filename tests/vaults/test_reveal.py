@@ -42,7 +42,7 @@ def ada(client: Client) -> Person:
 
 def reveal(client: Client, path: str = REVEAL, **fields: str):
     data = {"reason": "INC-7: log in to the database", **fields}
-    return client.post(path, data, headers={"Accept": "application/json"})
+    return client.post(path, data, headers={"Accept": "application/json", "HX-Request": "true"})
 
 
 def reads(azure: Azure) -> list[tuple[str, int]]:
@@ -102,7 +102,7 @@ def test_nobody_else_gets_it_and_azure_is_not_even_asked(
 def test_a_stranger_is_sent_to_sign_in(client: Client, azure: Azure, db_password: Secret) -> None:
     answer = reveal(client)
 
-    assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/sign-in/")
+    assert answer["HX-Redirect"].split("?")[0] == "/sign-in/"
     assert reads(azure) == []
 
 
@@ -115,13 +115,22 @@ def test_the_policy_of_the_place_can_refuse_a_secrets_user(
     answer = reveal(client)
 
     assert answer.status_code == 403
-    assert "vault pay-prod" in answer.json()["error"]
+    assert "vault pay-prod" in answer.content.decode()
     assert LedgerEntry.objects.get().code == code
     assert reads(azure) == []
 
 
 def test_get_and_head_show_nothing(client: Client, azure: Azure, db_password: Secret, ada: Person) -> None:
     assert [client.get(REVEAL).status_code, client.head(REVEAL).status_code] == [405, 405]
+    assert reads(azure) == []
+
+
+def test_a_form_that_is_sent_without_the_script_shows_nothing(
+    client: Client, azure: Azure, db_password: Secret, ada: Person
+) -> None:
+    answer = client.post(REVEAL, {"reason": "INC-7: log in"})
+
+    assert (answer.status_code, "value" in answer.json()) == (400, False)
     assert reads(azure) == []
 
 

@@ -14,6 +14,7 @@ from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import Read
+from kvadmin.http import Request
 from vaults import policy, reveals
 from vaults.models import Secret
 from vaults.reveal_forms import RevealForm
@@ -31,10 +32,12 @@ STATUS = {
 
 @require_POST
 @sensitive_variables("read")
-def reveal(request: HttpRequest, vault: str, secret: str) -> JsonResponse:
+def reveal(request: Request, vault: str, secret: str) -> JsonResponse:
     asked = request.POST.get("reason", "")[:500]
     item = policy.require_secret(request, a.SECRET_REVEAL, vault, secret, reason=asked)
     form = RevealForm(request.POST)
+    if not request.htmx:
+        return _not_a_page()
     if not form.is_valid():
         return _unclear(form)
     try:
@@ -43,6 +46,12 @@ def reveal(request: HttpRequest, vault: str, secret: str) -> JsonResponse:
         return _refused(error)
     html = _around(item, read)
     return JsonResponse({"value": read.value.expose(), "html": html})
+
+
+def _not_a_page() -> JsonResponse:
+    """A plain form would open the answer, and the value in it, as a page with an address and a history."""
+    error = "A value is shown within the secret's page only. Open that page, with JavaScript switched on."
+    return JsonResponse({"error": error, "advice": "", "field": ""}, status=400)
 
 
 def _unclear(form: RevealForm) -> JsonResponse:
