@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import permutations
 
+from django.contrib.auth.models import Group
 from django.db.models import Q
 
 from kvadmin import actions as a
@@ -35,14 +35,29 @@ def same_person(one: Person, other: Person) -> bool:
 
 def enough(policy: RevealPolicy, voters: Iterable[Person]) -> bool:
     """Whether these people's yes meets the policy: so many of them, and one of their own for each approver group."""
-    distinct = {voter.pk: {group.pk for group in voter.groups.all()} for voter in voters}
-    wanted = [group.pk for group in policy.approver_groups.all()]
-    if len(distinct) < max(policy.approvals_needed, len(wanted), 1):
+    return _suffice(policy.approvals_needed, policy.approver_groups.all(), voters)
+
+
+def _suffice(needed: int, groups: Iterable[Group], voters: Iterable[Person]) -> bool:
+    members = {voter.pk: {group.pk for group in voter.groups.all()} for voter in voters}
+    wanted = [group.pk for group in groups]
+    return len(members) >= max(needed, len(wanted), 1) and _each_has_its_own(wanted, members)
+
+
+def _each_has_its_own(groups: list[int], members: dict[int, set[int]]) -> bool:
+    """Whether each group can be given one of its members, nobody twice: a maximum matching by augmenting paths."""
+    speaks_for: dict[int, int] = {}
+
+    def find(group: int, tried: set[int]) -> bool:
+        for person, theirs in members.items():
+            if group in theirs and person not in tried:
+                tried.add(person)
+                if person not in speaks_for or find(speaks_for[person], tried):
+                    speaks_for[person] = group
+                    return True
         return False
-    return any(
-        all(group in memberships for group, memberships in zip(wanted, chosen, strict=True))
-        for chosen in permutations(distinct.values(), len(wanted))
-    )
+
+    return all(find(group, set()) for group in groups)
 
 
 def counting_voters(request: RevealRequest) -> list[Person]:
@@ -54,10 +69,18 @@ def counting_voters(request: RevealRequest) -> list[Person]:
 
 def missing(policy: RevealPolicy, eligible: list[Person]) -> str:
     """Why these people could never approve, as a sentence; empty when they could."""
-    if enough(policy, eligible):
+    return lacking(policy.approvals_needed, list(policy.approver_groups.all()), eligible)
+
+
+def lacking(needed: int, groups: list[Group], eligible: list[Person]) -> str:
+    """The same for a policy that is not in force yet."""
+    if _suffice(needed, groups, eligible):
         return ""
     if not eligible:
         return "Nobody but you could approve this: no other person holds the Approver role here."
-    groups = ", ".join(group.name for group in policy.approver_groups.all())
-    needed = f"{policy.approvals_needed} approvals" + (f", and one from each of {groups}" if groups else "")
-    return f"The policy needs {needed}, and only {len(eligible)} people could approve this."
+    asks = f"{needed} approval{'s' if needed > 1 else ''}"
+    if groups:
+        asks += f", and one from each of {', '.join(group.name for group in groups)}"
+    if len(eligible) == 1:
+        return f"The policy needs {asks}, and only 1 person could approve this."
+    return f"The policy needs {asks}; the {len(eligible)} people who could approve this do not make that up."

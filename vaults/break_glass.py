@@ -9,21 +9,14 @@ from django.db import IntegrityError, transaction
 
 from audit import clock, ledger
 from kvadmin import actions as a
-from vaults import policy
+from vaults import notify, policy
 from vaults.approvers import approvers
 from vaults.models import Person, RevealPolicy, RevealRequest, Secret, State
-from vaults.requests import (
-    Kind,
-    Refusal,
-    close,
-    commented,
-    may_decide,
-    move,
-    on_record,
-    remember,
-    require_state,
-    target,
-)
+from vaults.requests import Kind, close, move, on_record, remember, target
+from vaults.rules import Refusal, allow, commented
+
+REVIEW_DUE = "Your last break-glass has not been reviewed yet; until then there is no other."
+_UNREVIEWED = (State.ACTIVE, State.REVIEW_DUE)
 
 
 def break_glass(by: Person, actor: ledger.Actor, secret: Secret, *, reason: str, ticket: str) -> RevealRequest:
@@ -33,7 +26,7 @@ def break_glass(by: Person, actor: ledger.Actor, secret: Secret, *, reason: str,
     again before the last time was reviewed.
     """
     try:
-        rule = _open_here(by, secret)
+        rule = open_here(by, secret)
         if not ticket.strip() or (rule.ticket_pattern and not re.fullmatch(rule.ticket_pattern, ticket)):
             raise Refusal("ticket", f"An emergency has a ticket{_like(rule)}.", 422, "ticket")
         return _create(by, actor, secret, rule, reason, ticket)
@@ -42,7 +35,8 @@ def break_glass(by: Person, actor: ledger.Actor, secret: Secret, *, reason: str,
         raise
 
 
-def _open_here(by: Person, secret: Secret) -> RevealPolicy:
+def open_here(by: Person, secret: Secret) -> RevealPolicy:
+    """The policy under which this person may break the glass of this secret. Raises Refusal."""
     if not policy.may(by, a.SECRET_BREAK_GLASS, secret.vault, secret.key):
         raise Refusal("no-role", "Break-glass is for its named holders, and you are not one of them here.", 403)
     if not secret.enabled or secret.vanished_at:
@@ -52,6 +46,8 @@ def _open_here(by: Person, secret: Secret) -> RevealPolicy:
         raise Refusal("closed", "The policy here leaves no break-glass open.")
     if not approvers(secret, by):
         raise Refusal("no-reviewer", "Nobody else could review this afterwards, so the glass stays whole.")
+    if RevealRequest.objects.filter(requester=by, kind=Kind.BREAK_GLASS, state__in=_UNREVIEWED).exists():
+        raise Refusal("review-due", REVIEW_DUE)
     return rule
 
 
@@ -74,10 +70,9 @@ def _create(
         with transaction.atomic():
             request.save()
             remember(request, a.SECRET_BREAK_GLASS, actor, "", note=f"Ticket {ticket}.")
+            notify.happened(request, "break-glass")
     except IntegrityError:
-        raise Refusal(
-            "review-due", "Your last break-glass has not been reviewed yet; until then there is no other."
-        ) from None
+        raise Refusal("review-due", REVIEW_DUE) from None
     return request
 
 
@@ -85,8 +80,7 @@ def review(by: Person, actor: ledger.Actor, pk: int, *, justified: bool, comment
     """A second person judges an emergency that is over. Never the holder. Raises Refusal."""
 
     def step(request: RevealRequest, now: object) -> None:
-        require_state(request, State.REVIEW_DUE)
-        may_decide(by, request)
+        allow("review", by, request)
         commented(comment)
         verdict = State.JUSTIFIED if justified else State.MISUSE
         close(request, verdict, clock.now(), by, actor, a.REQUEST_APPROVE, comment)

@@ -13,7 +13,8 @@ from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from vaults.models import Person, RevealPolicy, RevealRequest, State
-from vaults.requests import Kind, Refusal, close, locked, on_record, remember, settle, target, to
+from vaults.requests import Kind, close, locked, on_record, remember, settle, target, to
+from vaults.rules import Refusal
 
 TAKEN_BACK = "The grant ended while Azure was asked, so the value was not shown."
 

@@ -14,6 +14,7 @@ from audit import ledger
 from kvadmin import actions as a
 from kvadmin.actions import Action
 from vaults.models import Person, RevealPolicy, RoleAssignment, ScopeKind, Secret, Vault
+from vaults.models.scope import Scoped
 
 Mode = RevealPolicy.Mode
 _STRICTNESS = {Mode.FORBIDDEN: 2, Mode.APPROVAL: 1, Mode.DIRECT: 0}
@@ -29,6 +30,15 @@ class Decision:
 
     def __bool__(self) -> bool:
         return self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStep:
+    """One role of the person as it was weighed: whether it may do the act at all, and whether it reaches the target."""
+
+    role: RoleAssignment
+    may: bool
+    here: bool
 
 
 def _yes(reason: str) -> Decision:
@@ -52,15 +62,27 @@ def may(person: Person | AnonymousUser, action: Action, vault: Vault | None = No
 
     Roles are read once per request and person, when they are used, never from a session.
     """
-    held = [role for role in assignments(person) if action in role.actions]
-    if not held:
+    return decide(weigh(person, action, vault, key), action, vault, key)
+
+
+def weigh(person: Person | AnonymousUser, action: Action, vault: Vault | None = None, key: str = "") -> list[RoleStep]:
+    """Every role that the person holds, in the order in which `decide` looks at them."""
+    return [
+        RoleStep(role, action in role.actions, vault is None or _covers(role, action, vault, key))
+        for role in assignments(person)
+    ]
+
+
+def decide(steps: list[RoleStep], action: Action, vault: Vault | None = None, key: str = "") -> Decision:
+    """The decision that follows from weighed roles, and for a reveal from the policy in force there."""
+    if not any(step.may for step in steps):
         return _no("no-role", f"You hold no role that may do this ({action.label.lower()}).")
-    if vault is None:
-        return _yes(f"{held[0]}.")
-    for role in held:
-        if _covers(role, action, vault, key):
-            return _by_policy(vault, key, str(role)) if action == a.SECRET_REVEAL else _yes(f"{role}.")
-    return _no("no-role-here", f"Your roles that may do this do not reach {vault}.")
+    role = next((step.role for step in steps if step.may and step.here), None)
+    if role is None:
+        return _no("no-role-here", f"Your roles that may do this do not reach {vault}.")
+    if vault is not None and action == a.SECRET_REVEAL:
+        return _by_policy(policy_for(vault, key), str(role))
+    return _yes(f"{role}.")
 
 
 def assignments(person: Person | AnonymousUser) -> list[RoleAssignment]:
@@ -83,13 +105,17 @@ def _covers(role: RoleAssignment, action: Action, vault: Vault, key: str) -> boo
 
 def policy_for(vault: Vault, key: str) -> RevealPolicy | None:
     """The reveal policy in force for a secret: the most specific scope wins, and of two equals the stricter one."""
+    return next(iter(policies_for(vault, key)), None)
+
+
+def policies_for(vault: Vault, key: str) -> list[RevealPolicy]:
+    """Every reveal policy whose scope reaches the secret, the one in force first."""
     in_force = RevealPolicy.objects.filter(ended_at=None).select_related("vault", "subscription")
     covering = [policy for policy in in_force if policy.covers(vault, key)]
-    return max(covering, key=lambda p: (p.specificity, _STRICTNESS[Mode(p.mode)]), default=None)
+    return sorted(covering, key=lambda p: (p.specificity, _STRICTNESS[Mode(p.mode)]), reverse=True)
 
 
-def _by_policy(vault: Vault, key: str, role: str) -> Decision:
-    policy = policy_for(vault, key)
+def _by_policy(policy: RevealPolicy | None, role: str) -> Decision:
     if policy is None:
         return _no("no-policy", "No reveal policy covers this secret, so nobody may see its value.")
     match policy.mode:
@@ -112,8 +138,17 @@ def visible_vaults(person: Person | AnonymousUser) -> QuerySet[Vault]:
 
 def visible_secrets(person: Person | AnonymousUser) -> QuerySet[Secret]:
     """The secrets whose metadata the person may see."""
-    held = (role for role in assignments(person) if a.SECRET_LIST in role.actions)
-    return Secret.objects.filter(_any(_secret_q(role) for role in held))
+    return secrets_for(person, a.SECRET_LIST)
+
+
+def secrets_for(person: Person | AnonymousUser, action: Action) -> QuerySet[Secret]:
+    """The secrets on which the person may do this by role."""
+    return Secret.objects.filter(reach(person, action))
+
+
+def reach(person: Person | AnonymousUser, action: Action, at: str = "") -> Q:
+    """The secrets on which the person may do this by role; `at` leads from the row to its secret, as in "secret__"."""
+    return _any(secrets_in(role, at) for role in assignments(person) if action in role.actions)
 
 
 def _any(conditions: Iterable[Q]) -> Q:
@@ -135,17 +170,18 @@ def _vault_q(role: RoleAssignment) -> Q:
     return Q(pk=role.vault_id)
 
 
-def _secret_q(role: RoleAssignment) -> Q:
-    match role.scope_kind:
+def secrets_in(scope: Scoped, at: str = "") -> Q:
+    """The secrets that a scope covers; `at` leads from the row to its secret, as in "secret__"."""
+    match scope.scope_kind:
         case ScopeKind.EVERYTHING:
             return Q(pk__isnull=False)
         case ScopeKind.ENVIRONMENT:
-            return Q(vault__environment=role.environment)
+            return Q(**{f"{at}vault__environment": scope.environment})
         case ScopeKind.SUBSCRIPTION:
-            return Q(vault__subscription_id=role.subscription_id)
+            return Q(**{f"{at}vault__subscription_id": scope.subscription_id})
         case ScopeKind.PREFIX:
-            return Q(vault_id=role.vault_id, key__startswith=role.prefix)
-    return Q(vault_id=role.vault_id)
+            return Q(**{f"{at}vault_id": scope.vault_id, f"{at}key__startswith": scope.prefix})
+    return Q(**{f"{at}vault_id": scope.vault_id})
 
 
 # --- The first line of a view ----------------------------------------------------------------------------------------

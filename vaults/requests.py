@@ -15,21 +15,14 @@ from django.db import IntegrityError, transaction
 from audit import clock, ledger
 from kvadmin import actions as a
 from kvadmin.actions import Action
-from vaults import policy
-from vaults.approvers import approvers, counting_voters, enough, missing, same_person
-from vaults.models import CLOSED, Person, RevealPolicy, RevealRequest, Secret, State, Vote
+from vaults import notify, policy
+from vaults.approvers import approvers, counting_voters, enough, missing
+from vaults.models import CLOSED, OPEN, Person, RevealPolicy, RevealRequest, Secret, State, Vote
+from vaults.rules import Refusal, allow, commented
 
 Step = Callable[[RevealRequest, datetime], None]
 Kind = RevealRequest.Kind
 Use = RevealPolicy.Use
-
-
-class Refusal(Exception):
-    """A verb that may not be done: by this person (403), now (409), or so (422). On record before it is raised."""
-
-    def __init__(self, code: str, sentence: str, status: int = 409, field: str = "") -> None:
-        super().__init__(sentence)
-        self.code, self.sentence, self.status, self.field = code, sentence, status, field
 
 
 # --- Asking ----------------------------------------------------------------------------------------------------------
@@ -47,10 +40,8 @@ def ask(
 ) -> RevealRequest:
     """Create a request that waits for its approvers. Raises Refusal with the cause, which is then on record."""
     try:
-        rule = _askable(by, secret)
+        rule = askable(by, secret)
         _fits(rule, minutes=minutes, use=use, ticket=ticket)
-        if why := missing(rule, approvers(secret, by)):
-            raise Refusal("no-approver", why)
         return _create(
             actor, requester=by, secret=secret, policy=rule, reason=reason, ticket=ticket, minutes=minutes, use=use,
             version=version, asked_again_from=again, uses_left=1 if use == Use.ONCE else None,
@@ -60,8 +51,8 @@ def ask(
         raise
 
 
-def _askable(by: Person, secret: Secret) -> RevealPolicy:
-    """The policy under which this person may ask for this secret."""
+def askable(by: Person, secret: Secret) -> RevealPolicy:
+    """The policy under which this person may ask for this secret, and somebody could approve it. Raises Refusal."""
     if not secret.enabled or secret.vanished_at:
         raise Refusal("disabled", "This secret is disabled or gone, so there is nothing to ask for.")
     decision = policy.may(by, a.SECRET_REVEAL, secret.vault, secret.key)
@@ -70,6 +61,8 @@ def _askable(by: Person, secret: Secret) -> RevealPolicy:
     rule = policy.policy_for(secret.vault, secret.key)
     if rule is None or rule.mode == RevealPolicy.Mode.FORBIDDEN:
         raise Refusal("forbidden", "The policy here forbids showing this value to anybody, so nobody could approve it.")
+    if why := missing(rule, approvers(secret, by)):
+        raise Refusal("no-approver", why)
     return rule
 
 
@@ -91,6 +84,7 @@ def _create(actor: ledger.Actor, **fields: Any) -> RevealRequest:
         with transaction.atomic():
             request.save()
             remember(request, a.SECRET_REQUEST, actor, "", note=request.reason)
+            notify.happened(request, "asked")
     except IntegrityError:
         raise Refusal("duplicate", _already(request)) from None
     return request
@@ -107,12 +101,9 @@ def approve(by: Person, actor: ledger.Actor, pk: int, *, seen: str, comment: str
     """Say yes to exactly what was seen (its hash). The last yes that is needed approves the request."""
 
     def step(request: RevealRequest, now: datetime) -> None:
-        require_state(request, State.PENDING)
-        may_decide(by, request)
+        allow("approve", by, request)
         if seen != request.asked_hash:
             raise Refusal("stale", "The request has changed since you opened it. Read it again, then decide.")
-        if request.votes.filter(voter=by, dropped_at=None).exists():
-            raise Refusal("voted", "You have approved this already.")
         Vote.objects.create(request=request, voter=by, asked_hash=seen, comment=comment, at=now)
         remember(request, a.REQUEST_APPROVE, actor, State.PENDING, note=f"Yes. {comment}".strip())
         if enough(request.policy, counting_voters(request)):
@@ -126,8 +117,7 @@ def deny(by: Person, actor: ledger.Actor, pk: int, *, comment: str) -> RevealReq
     """Say no, with a reason. It ends a request that waits, and an approved one that was not used yet: no wins."""
 
     def step(request: RevealRequest, now: datetime) -> None:
-        require_state(request, State.PENDING, State.APPROVED)
-        may_decide(by, request)
+        allow("deny", by, request)
         commented(comment)
         request.decided_at = now
         close(request, State.DENIED, now, by, actor, a.REQUEST_APPROVE, comment)
@@ -139,8 +129,7 @@ def shorten(by: Person, actor: ledger.Actor, pk: int, *, minutes: int) -> Reveal
     """An approver allows less time than was asked. As the question changes, every vote falls."""
 
     def step(request: RevealRequest, now: datetime) -> None:
-        require_state(request, State.PENDING)
-        may_decide(by, request)
+        allow("shorten", by, request)
         if not 1 <= minutes < request.minutes:
             raise Refusal("not-shorter", f"Give 1 to {request.minutes - 1} minutes: an approver may only shorten.", 422)
         _change(request, now, actor, a.REQUEST_APPROVE, minutes=minutes)
@@ -152,9 +141,7 @@ def revoke(by: Person, actor: ledger.Actor, pk: int, *, comment: str) -> RevealR
     """Take a grant back at once, used or not. A break-glass grant that is taken back still has to be reviewed."""
 
     def step(request: RevealRequest, now: datetime) -> None:
-        require_state(request, State.APPROVED, State.ACTIVE)
-        if not policy.may(by, a.REQUEST_REVOKE, request.secret.vault, request.secret.key):
-            raise Refusal("no-role-here", "You hold no role that may take this back.", 403)
+        allow("revoke", by, request)
         commented(comment)
         if request.kind == Kind.BREAK_GLASS:
             request.ends_at = now
@@ -165,25 +152,12 @@ def revoke(by: Person, actor: ledger.Actor, pk: int, *, comment: str) -> RevealR
     return move(by, actor, pk, a.REQUEST_REVOKE, step)
 
 
-def may_decide(by: Person, request: RevealRequest) -> None:
-    if same_person(by, request.requester):
-        raise Refusal("oneself", "Nobody decides their own request.", 403)
-    if not any(person.pk == by.pk for person in approvers(request.secret, request.requester)):
-        raise Refusal("no-role-here", "You hold no Approver role that reaches this secret.", 403)
-
-
-def commented(comment: str) -> None:
-    if len(comment.strip()) < 3:
-        raise Refusal("comment", "Say why, in a few words: the person reads it.", 422, "comment")
-
-
 # --- The requester's verbs -------------------------------------------------------------------------------------------
 def withdraw(by: Person, actor: ledger.Actor, pk: int) -> RevealRequest:
     """The person no longer needs it. An active grant ends; what was shown stays on record."""
 
     def step(request: RevealRequest, now: datetime) -> None:
-        require_state(request, State.PENDING, State.APPROVED, State.ACTIVE)
-        _own(by, request)
+        allow("withdraw", by, request)
         if request.kind == Kind.BREAK_GLASS:
             request.ends_at = now
             to(request, State.REVIEW_DUE, actor, a.SECRET_BREAK_GLASS, note="Handed back.")
@@ -201,8 +175,7 @@ def edit(
     """Change what is asked. Every vote falls, for it was a yes to something else."""
 
     def step(request: RevealRequest, now: datetime) -> None:
-        require_state(request, State.PENDING)
-        _own(by, request)
+        allow("edit", by, request)
         _fits(request.policy, minutes=minutes, use=use, ticket=ticket)
         uses = 1 if use == Use.ONCE else None
         _change(
@@ -220,11 +193,6 @@ def edit(
     return move(by, actor, pk, a.SECRET_REQUEST, step)
 
 
-def _own(by: Person, request: RevealRequest) -> None:
-    if request.requester_id != by.pk:
-        raise Refusal("not-yours", "Only the person who asked may do this.", 403)
-
-
 def _change(request: RevealRequest, now: datetime, actor: ledger.Actor, action: Action, **fields: Any) -> None:
     for name, value in fields.items():
         setattr(request, name, value)
@@ -232,11 +200,21 @@ def _change(request: RevealRequest, now: datetime, actor: ledger.Actor, action: 
     fallen = request.votes.filter(dropped_at=None).update(dropped_at=now)
     request.save()
     remember(request, action, actor, State.PENDING, note=f"Changed to {request.minutes} minutes; {fallen} votes fell.")
+    notify.happened(request, "changed")
 
 
 # --- What time and events do -----------------------------------------------------------------------------------------
 def outlook(request: RevealRequest, now: datetime) -> tuple[State, str]:
     """The state that holds at this moment, and why, when it differs from the stored one. Changes nothing."""
+    state, why = by_time(request, now)
+    if why or state not in OPEN or request.kind == Kind.BREAK_GLASS:
+        return state, why
+    why = _void(request)
+    return (State.VOID, why) if why else (state, "")
+
+
+def by_time(request: RevealRequest, now: datetime) -> tuple[State, str]:
+    """What time alone has done: the same, without the questions about roles and policies. Asks nothing of anybody."""
     state = State(request.state)
     if state in CLOSED or state == State.REVIEW_DUE:
         return state, ""
@@ -246,8 +224,7 @@ def outlook(request: RevealRequest, now: datetime) -> tuple[State, str]:
         return State.ENDED, "The window is over."
     if state != State.ACTIVE and now >= request.due_at:
         return State.EXPIRED, "Nobody decided in time." if state == State.PENDING else "It was not used in time."
-    why = _void(request)
-    return (State.VOID, why) if why else (state, "")
+    return state, ""
 
 
 def _end(request: RevealRequest) -> datetime:
@@ -317,16 +294,12 @@ def move(by: Person, actor: ledger.Actor, pk: int, action: Action, step: Step) -
     return request
 
 
-def require_state(request: RevealRequest, *states: State) -> None:
-    if request.state not in states:
-        raise Refusal("state", f"This is not possible now: the request is {State(request.state).label.lower()}.")
-
-
 def to(request: RevealRequest, state: State, actor: ledger.Actor, action: Action, *, note: str = "") -> None:
     """Move a locked row to a state, with its one ledger row."""
     before, request.state = request.state, state
     request.save()
     remember(request, action, actor, before, note=note)
+    notify.happened(request, state)
 
 
 def close(

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from audit.models import LedgerEntry, LedgerHead
 from tests import factories
-from vaults import break_glass, requests
+from vaults import break_glass, requests, rules
+from vaults.approvers import approvers, enough, missing
 from vaults.models import CLOSED, Person, RevealRequest, RoleAssignment, Secret, State
 from vaults.requests import Refusal
 
@@ -351,3 +352,42 @@ def kind_of(start: State) -> str:
 
 def test_what_is_closed_stays_closed() -> None:
     assert set(CLOSED) & set().union(*LEGAL.values()) == set()
+
+
+@pytest.mark.parametrize("state_", list(State))
+def test_a_page_offers_exactly_what_the_verbs_accept(
+    state_: State, asked: RevealRequest, dev: Person, approver: Person, approver_2: Person
+) -> None:
+    """For the requester, an approver, and somebody with neither part in it."""
+    eligible = approvers(asked.secret, dev)
+    mine = {"withdraw", "edit"}
+
+    def offered(person: Person) -> set[str]:
+        return set(rules.possible(person, asked, state_, eligible))
+
+    here = {verb for verb, states in LEGAL.items() if state_ in states}
+    assert offered(dev) == here & mine
+    assert offered(approver) == here - mine
+    assert offered(factories.person("bystander", "reader")) == set()
+
+
+def test_every_verb_has_its_rule() -> None:
+    assert {verb: set(rule.states) for verb, rule in rules.RULES.items()} == LEGAL
+
+
+def test_many_approvers_and_a_group_that_nobody_speaks_for_are_told_at_once() -> None:
+    team, nobody_there = Group.objects.create(name="team"), Group.objects.create(name="empty")
+    people = [factories.person(f"p{number}", "approver") for number in range(40)]
+    team.user_set.set(people)
+    policy = factories.policy("approval", approver_groups=[team, nobody_there])
+
+    assert "one from each of team, empty" in missing(policy, people)
+
+
+def test_somebody_in_two_groups_speaks_for_the_one_that_the_others_leave_open() -> None:
+    one, two, three = (Group.objects.create(name=name) for name in ("one", "two", "three"))
+    people = [factories.person(name, "approver") for name in ("abc", "ab", "a")]
+    for person, groups in zip(people, ([one, two, three], [one, two], [one]), strict=True):
+        person.groups.set(groups)
+
+    assert enough(factories.policy("approval", approver_groups=[one, two, three]), people)
