@@ -72,7 +72,24 @@ _TABLES: dict[str, dict[str, Look]] = {
         "done": Look("ok", "circle-check", "Done"),
         "revealed": Look("ok", "eye", "Revealed"),
         "failed": Look("warn", "triangle-alert", "Failed"),
+        "withheld": Look("warn", "shield-alert", "Withheld"),
         "refused": Look("bad", "ban", "Refused"),
+    },
+    # vaults.models.State
+    "request": {
+        "pending": Look("info", "hourglass", "Waiting for a decision"),
+        "approved": Look("ok", "user-check", "Approved"),
+        "active": Look("ok", "timer", "In use"),
+        "review-due": Look("bad", "siren", "Review due"),
+        "denied": Look("bad", "ban", "Denied"),
+        "withdrawn": Look("muted", "undo-2", "Withdrawn"),
+        "expired": Look("muted", "clock", "Expired"),
+        "void": Look("warn", "circle-slash", "Void"),
+        "consumed": Look("muted", "check-check", "Used"),
+        "ended": Look("muted", "circle-stop", "Ended"),
+        "revoked": Look("bad", "undo-2", "Taken back"),
+        "justified": Look("ok", "badge-check", "Justified"),
+        "misuse": Look("bad", "octagon-alert", "Misuse"),
     },
     # audit.models.AccessEvent.Outcome
     "outcome": {

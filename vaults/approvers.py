@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.contrib.auth.models import Group
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from kvadmin import actions as a
-from vaults.models import Person, RevealPolicy, RevealRequest, Role, RoleAssignment, Secret
+from kvadmin.actions import Action
+from vaults.models import Person, RevealPolicy, RevealRequest, Role, RoleAssignment, Secret, Vault
 from vaults.models.role import ROLE_ACTIONS
-
-_APPROVING = [role for role in Role if a.REQUEST_APPROVE in ROLE_ACTIONS[role]]
 
 
 def approvers(secret: Secret, requester: Person) -> list[Person]:
@@ -19,14 +18,27 @@ def approvers(secret: Secret, requester: Person) -> list[Person]:
 
     Somebody who signs in by a second account with the same e-mail address counts as the same person.
     """
-    roles = RoleAssignment.objects.in_force().filter(role__in=_APPROVING).select_related("vault", "subscription")
-    reaching = [role for role in roles if role.covers(secret.vault, secret.key)]
-    people = Person.objects.filter(
-        Q(pk__in={role.person_id for role in reaching if role.person_id})
-        | Q(groups__in={role.group_id for role in reaching if role.group_id}),
-        is_active=True,
-    ).distinct()
-    return [person for person in people.prefetch_related("groups") if not same_person(person, requester)]
+    found = holders(a.REQUEST_APPROVE, secret.vault, secret.key)
+    return [person for person in found if not same_person(person, requester)]
+
+
+def holders(action: Action, vault: Vault | None, key: str = "") -> list[Person]:
+    """Everybody who may do this there by a role in force; without a vault, anywhere. With their groups."""
+    roles = roles_for(action).select_related("vault", "subscription")
+    return people_of([role for role in roles if vault is None or role.covers(vault, key)])
+
+
+def roles_for(action: Action) -> QuerySet[RoleAssignment]:
+    """The assignments in force that let somebody do this somewhere."""
+    words = [role for role in Role if action in ROLE_ACTIONS[role]]
+    return RoleAssignment.objects.in_force().filter(role__in=words)
+
+
+def people_of(roles: list[RoleAssignment]) -> list[Person]:
+    """Those who hold these roles, themselves or by a group, and can still sign in."""
+    own, by_group = {role.person_id for role in roles}, {role.group_id for role in roles}
+    whose = Q(pk__in=own - {None}) | Q(groups__in=by_group - {None})
+    return list(Person.objects.filter(whose, is_active=True).distinct().prefetch_related("groups"))
 
 
 def same_person(one: Person, other: Person) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
@@ -11,6 +14,7 @@ from vaults import policy
 from vaults.models import Person, RevealPolicy, RoleAssignment
 from vaults.models.scope import Scoped
 from vaults.policy import Decision, Refused
+from vaults.words import policy_words
 
 
 def assign_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> RoleAssignment:
@@ -39,14 +43,20 @@ def end_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> boo
     return ended
 
 
-def set_policy(by: Person, actor: ledger.Actor, new: RevealPolicy) -> RevealPolicy:
-    """Put a policy in force; the one that held for exactly this scope ends. Raises Refused."""
+def set_policy(by: Person, actor: ledger.Actor, new: RevealPolicy, groups: Iterable[Group] = ()) -> RevealPolicy:
+    """Put a policy in force, with the groups that each have to approve; the one for exactly this scope ends.
+
+    Raises Refused.
+    """
+    groups = list(groups)
     _own_reach(by, actor, a.POLICY_EDIT, new)
     with transaction.atomic():
         RevealPolicy.objects.filter(ended_at=None, **new.exactly()).update(ended_at=timezone.now(), ended_by=by)
         new.created_by = by
         new.save()
-        ledger.record(a.POLICY_EDIT, actor, _target(new), note=str(new))
+        new.approver_groups.set(groups)
+        words = " ".join(policy_words(new, (group.name for group in groups)))
+        ledger.record(a.POLICY_EDIT, actor, _target(new), note=f"{new}: {words}")
     return new
 
 
@@ -61,9 +71,13 @@ def end_policy(by: Person, actor: ledger.Actor, old: RevealPolicy) -> bool:
     return ended
 
 
+def reaches(by: Person, action: a.Action, scope: Scoped) -> bool:
+    """Whether one of the person's own roles for this act holds for all of the scope."""
+    return any(role.contains(scope) for role in policy.assignments(by) if action in role.actions)
+
+
 def _own_reach(by: Person, actor: ledger.Actor, action: a.Action, scope: Scoped) -> None:
-    held = [role for role in policy.assignments(by) if action in role.actions]
-    if not any(role.contains(scope) for role in held):
+    if not reaches(by, action, scope):
         _refuse(action, actor, scope, "beyond-reach", f"Your own role does not reach as far as {scope.scope_text}.")
 
 

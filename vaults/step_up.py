@@ -1,0 +1,86 @@
+"""How fresh a sign-in is. An act that asks for a fresher one leads to signing in again, and loses nothing of its form."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.signals import user_logged_in
+from django.dispatch import receiver
+from django.http import HttpRequest
+from django.urls import reverse
+
+from audit import clock, ledger
+from kvadmin.actions import Action
+from vaults import policy
+
+BREAK_GLASS_MINUTES = 5  # a policy may ask for less, never for more
+KEPT = ("reason", "ticket", "minutes", "use", "comment")  # of a form, none of which is ever a value
+KEPT_SECONDS = 600
+_SIGNED_IN_AT, _DRAFT = "signed_in_at", "draft"
+
+
+@receiver(user_logged_in, dispatch_uid="kvadmin-step-up")
+def remember(sender: object, request: HttpRequest, **kwargs: Any) -> None:
+    """Note in the session when its owner proved who they are, in seconds of UTC."""
+    request.session[_SIGNED_IN_AT] = clock.now().timestamp()
+
+
+def is_fresh(request: HttpRequest, minutes: int) -> bool:
+    """Whether the person signed in within so many minutes; 0 asks for nothing. A clock set back makes nothing fresh."""
+    if not minutes:
+        return True
+    at = request.session.get(_SIGNED_IN_AT)
+    return isinstance(at, float) and 0 <= clock.now().timestamp() - at < minutes * 60
+
+
+def require_fresh(
+    request: HttpRequest,
+    minutes: int,
+    back: str,
+    action: Action,
+    target: ledger.Target,
+    move: ledger.Move = ledger.NO_MOVE,
+) -> str:
+    """The address at which to sign in again, which leads `back`; empty when the sign-in is fresh enough.
+
+    A POST that comes too late is a refused attempt, on record; what its form held waits for the person's return.
+    """
+    if is_fresh(request, minutes):
+        return ""
+    if request.method == "POST":
+        reason = request.POST.get("reason", "")[:500]
+        ledger.refuse(
+            action,
+            policy.actor(request),
+            target,
+            code="stale-sign-in",
+            note=sentence(minutes),
+            reason=reason,
+            move=move,
+        )
+        _keep(request, back)
+    return f"{reverse('sign-in-again')}?{urlencode({'next': back})}"
+
+
+def sentence(minutes: int) -> str:
+    within = "minute" if minutes == 1 else f"{minutes} minutes"
+    return f"Sign in again: this asks for a sign-in within the last {within}."
+
+
+def _keep(request: HttpRequest, back: str) -> None:
+    fields = {name: request.POST[name][:500] for name in KEPT if name in request.POST}
+    request.session[_DRAFT] = {"back": back, "at": clock.now().timestamp(), "fields": fields}
+
+
+def draft(request: HttpRequest, back: str) -> dict[str, str]:
+    """What the form on the page `back` held when the sign-in was too old: to be filled in again, for ten minutes."""
+    kept = request.session.get(_DRAFT) or {}
+    if kept.get("back") != back or clock.now().timestamp() - kept["at"] >= KEPT_SECONDS:
+        return {}
+    return dict(kept["fields"])
+
+
+def forget(request: HttpRequest) -> None:
+    """The form was sent and taken."""
+    request.session.pop(_DRAFT, None)
