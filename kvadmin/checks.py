@@ -9,6 +9,7 @@ import http.client
 import logging
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -150,6 +151,20 @@ def https(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Put a proxy with TLS in front, set KVADMIN_BEHIND_PROXY=true, and leave KVADMIN_HTTPS on."
     return [Warning("KVADMIN_HTTPS is off: values cross the network in clear.", hint=hint, id="kvadmin.W003")]
+
+
+@register(TAG)
+def notices(**_: Any) -> list[CheckMessage]:
+    """W004, W005: notices that would not be sent, or that lead nowhere."""
+    found: list[CheckMessage] = []
+    if settings.KVADMIN_NOTIFY_URLS and find_spec("apprise") is None:
+        hint = "Install the extra: pip install 'apprise'. E-mail to people works without it."
+        found.append(Warning("KVADMIN_NOTIFY_URLS is set without Apprise.", hint=hint, id="kvadmin.W004"))
+    sends = settings.KVADMIN_NOTIFY_URLS or not settings.EMAIL_BACKEND.endswith("dummy.EmailBackend")
+    if sends and not settings.KVADMIN_BASE_URL:
+        hint = "Set it to the address that people open, such as https://kvadmin.example.com."
+        found.append(Warning("Notices are sent without KVADMIN_BASE_URL.", hint=hint, id="kvadmin.W005"))
+    return found
 
 
 def stop_on_errors() -> None:

@@ -62,6 +62,7 @@ def url_config(name: str, default: str, parse: Callable[[str], Any]) -> dict[str
         raise ImproperlyConfigured(f"{name}: cannot be read as a URL of that kind.") from None
     # django-environ passes a scheme that it does not know on as it is, and takes a database without a name.
     config: dict[str, Any] = found if isinstance(found, dict) else {}
-    if "." not in str(config.get("ENGINE") or config.get("BACKEND")) or config.get("NAME") == "":
+    kind = config.get("ENGINE") or config.get("BACKEND") or config.get("EMAIL_BACKEND")
+    if "." not in str(kind) or config.get("NAME") == "":
         raise ImproperlyConfigured(f"{name}: cannot be read as a URL of that kind.")
     return config

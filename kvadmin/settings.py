@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +51,25 @@ KVADMIN_SYNC_PARALLEL = env.number("KVADMIN_SYNC_PARALLEL", 8, low=1, high=64)
 # --- Reveal ----------------------------------------------------------------------------------------------------------
 KVADMIN_REVEAL_SECONDS = env.number("KVADMIN_REVEAL_SECONDS", 30, low=5, high=600)
 KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, high=10_000)
+
+# --- Notices ---------------------------------------------------------------------------------------------------------
+# Apprise knows many more; these are the ones that kvadmin has tried, and none of them runs a program or writes a file.
+CHANNELS = ("mailto", "mailtos", "slack", "workflows", "json", "jsons", "pagerduty", "opsgenie")
+# By spaces or lines, for a comma may be part of a URL. They hold credentials and are never printed.
+KVADMIN_NOTIFY_URLS = env.text("KVADMIN_NOTIFY_URLS").split()
+if any(url.partition("://")[0].lower() not in CHANNELS for url in KVADMIN_NOTIFY_URLS):
+    raise ImproperlyConfigured(f"KVADMIN_NOTIFY_URLS: each URL must begin with one of {', '.join(CHANNELS)} and ://.")
+KVADMIN_BASE_URL = env.text("KVADMIN_BASE_URL").rstrip("/")
+if KVADMIN_BASE_URL and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]+)?", KVADMIN_BASE_URL):
+    raise ImproperlyConfigured("KVADMIN_BASE_URL: must be an address such as https://kvadmin.example.com.")
+_mail = env.url_config("EMAIL_URL", "dummymail://", environ.Env.email_url_config)
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"] or "localhost", _mail["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"] or "", _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail["EMAIL_FILE_PATH"] or None
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("KVADMIN_MAIL_FROM", "kvadmin@localhost")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 DEBUG = env.switch("KVADMIN_DEBUG")
@@ -208,6 +228,11 @@ LOGGING = {
         "level": env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     },
     # The SDK's loggers can print headers and, misconfigured, bodies: never below WARNING (check kvadmin.E004).
-    "loggers": {"azure": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}, "msal": {"level": "WARNING"}},
+    "loggers": {
+        "azure": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        "msal": {"level": "WARNING"},
+        "apprise": {"level": "WARNING"},
+    },
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

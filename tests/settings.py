@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kvadmin.emulator import identities
 
-for name in [name for name in os.environ if name.startswith(("KVADMIN_", "AZURE_", "DATABASE_", "CACHE_"))]:
+for name in [name for name in os.environ if name.startswith(("KVADMIN_", "AZURE_", "DATABASE_", "CACHE_", "EMAIL_"))]:
     if not name.startswith(("KVADMIN_TEST_", "KVADMIN_CHROMIUM")):
         del os.environ[name]
 # A file, not memory: threads and processes then meet the locks that they meet in production.
@@ -20,6 +20,7 @@ os.environ |= {
     "KVADMIN_SECRET_KEY": "tests-only-" + "0123456789abcdef" * 3,
     "KVADMIN_EMULATOR": "memory://tests",
     "KVADMIN_HTTPS": "false",
+    "KVADMIN_BASE_URL": "https://testserver",
     "KVADMIN_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "AZURE_CLIENT_ID": identities.KVADMIN.app_id,
     "DATABASE_URL": os.environ.get("KVADMIN_TEST_DATABASE_URL", f"sqlite:///{_folder}/unused.sqlite3"),

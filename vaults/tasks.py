@@ -6,8 +6,9 @@ from django.conf import settings
 
 from audit import ingest
 from kvadmin.jobs.api import task
-from vaults import sync
+from vaults import requests, sync
 from vaults.models import SyncRun, Vault
+from vaults.notices import jobs as notices
 
 
 @task
@@ -24,6 +25,18 @@ def sync_inventory(run_id: int | None = None) -> int:
 def ingest_audit() -> int:
     """Takes in what Azure's access log has shown since the last time; how many rows were new."""
     return ingest.ingest_audit(workspaces()).new
+
+
+@task
+def settle_requests() -> int:
+    """Puts on record which requests time or events have ended, and tells whom it concerns; how many there were."""
+    return requests.settle_all()
+
+
+@task
+def send_digest() -> int:
+    """Queues the daily digest of expiring secrets for everybody who gets one; how many those are."""
+    return notices.queue_digests()
 
 
 def workspaces() -> set[str]:

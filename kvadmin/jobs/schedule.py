@@ -31,6 +31,8 @@ def periodic_jobs() -> tuple[Periodic, ...]:
     return (
         Periodic("sync", "vaults.tasks.sync_inventory", timedelta(minutes=settings.KVADMIN_SYNC_MINUTES)),
         Periodic("ingest", "vaults.tasks.ingest_audit", timedelta(minutes=settings.KVADMIN_INGEST_MINUTES)),
+        Periodic("settle", "vaults.tasks.settle_requests", timedelta(minutes=1)),
+        Periodic("digest", "vaults.tasks.send_digest", timedelta(days=1)),
         Periodic("prune", "kvadmin.jobs.tasks.prune_results", timedelta(days=1)),
     )
 

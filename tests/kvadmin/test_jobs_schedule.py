@@ -154,5 +154,7 @@ def test_the_periods_come_from_the_settings(settings: Settings) -> None:
     assert {job.name: job.every for job in schedule.periodic_jobs()} == {
         "sync": timedelta(minutes=3),
         "ingest": timedelta(minutes=4),
+        "settle": timedelta(minutes=1),
+        "digest": timedelta(days=1),
         "prune": timedelta(days=1),
     }
