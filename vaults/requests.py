@@ -39,6 +39,7 @@ def ask(
     again: RevealRequest | None = None,
 ) -> RevealRequest:
     """Create a request that waits for its approvers. Raises Refusal with the cause, which is then on record."""
+    _settle_earlier(by, secret)
     try:
         rule = askable(by, secret)
         _fits(rule, minutes=minutes, use=use, ticket=ticket)
@@ -51,8 +52,18 @@ def ask(
         raise
 
 
+def _settle_earlier(by: Person, secret: Secret) -> None:
+    """A request of theirs that time or events have ended is no duplicate, though nobody has looked at it since."""
+    theirs = RevealRequest.objects.filter(requester=by, secret=secret, kind=Kind.APPROVAL, state__in=OPEN)
+    for pk in theirs.values_list("pk", flat=True):
+        with transaction.atomic():
+            settle(locked(pk), clock.now())
+
+
 def askable(by: Person, secret: Secret) -> RevealPolicy:
     """The policy under which this person may ask for this secret, and somebody could approve it. Raises Refusal."""
+    if not policy.may(by, a.SECRET_REQUEST, secret.vault, secret.key):
+        raise Refusal("no-role-here", "You hold no role that may ask for this.", 403)
     if not secret.enabled or secret.vanished_at:
         raise Refusal("disabled", "This secret is disabled or gone, so there is nothing to ask for.")
     decision = policy.may(by, a.SECRET_REVEAL, secret.vault, secret.key)
@@ -207,8 +218,11 @@ def _change(request: RevealRequest, now: datetime, actor: ledger.Actor, action: 
 def outlook(request: RevealRequest, now: datetime) -> tuple[State, str]:
     """The state that holds at this moment, and why, when it differs from the stored one. Changes nothing."""
     state, why = by_time(request, now)
-    if why or state not in OPEN or request.kind == Kind.BREAK_GLASS:
+    if why or state not in OPEN:
         return state, why
+    if request.kind == Kind.BREAK_GLASS:
+        why = _emergency_over(request)
+        return (State.REVIEW_DUE, why) if why else (state, "")
     why = _void(request)
     return (State.VOID, why) if why else (state, "")
 
@@ -246,12 +260,24 @@ def _void(request: RevealRequest) -> str:
     return ""
 
 
+def _emergency_over(request: RevealRequest) -> str:
+    """Why an emergency's window ends before its time; empty when it does not."""
+    secret = request.secret
+    if not policy.may(request.requester, a.SECRET_BREAK_GLASS, secret.vault, secret.key):
+        return "The person who broke the glass no longer holds the role for it here."
+    if secret.vanished_at or not secret.enabled:
+        return "The secret is disabled or gone."
+    rule = policy.policy_for(secret.vault, secret.key)
+    return "" if rule and rule.break_glass else "The policy here leaves no break-glass open any more."
+
+
 def settle(request: RevealRequest, now: datetime) -> None:
     """Put what time and events did on record, on a locked row."""
     state, why = outlook(request, now)
     if state == request.state:
         return
     if state == State.REVIEW_DUE:
+        request.ends_at = min(_end(request), now)
         to(request, state, ledger.CLOCK, a.SECRET_BREAK_GLASS, note=why)
     else:
         close(request, state, now, None, ledger.CLOCK, a.SECRET_REQUEST, why)

@@ -229,6 +229,27 @@ def test_break_glass_opens_at_once_and_is_reviewed_before_the_next(
     assert shatter(oncall, secret).state == "active"
 
 
+@pytest.mark.parametrize("event", ["role ended", "person leaves", "secret disabled", "policy closed"])
+def test_an_emergency_is_over_when_its_ground_is_gone(
+    event: str, secret: Secret, oncall: Person, approver: Person, azure: Azure
+) -> None:
+    factories.policy("approval", break_glass=True)
+    request = shatter(oncall, secret)
+    match event:
+        case "role ended":
+            oncall.role_assignments.update(ended_at=timezone.now())
+        case "person leaves":
+            Person.objects.filter(pk=oncall.pk).update(is_active=False)
+        case "secret disabled":
+            Secret.objects.update(enabled=False)
+        case "policy closed":
+            factories.policy("approval", vault=secret.vault)
+
+    assert refused(lambda: reveal(oncall, request)) == "state"
+    request.refresh_from_db()
+    assert (request.state, reads(azure)) == ("review-due", 0)
+
+
 def test_the_holder_never_reviews_their_own_emergency(secret: Secret, oncall: Person, approver: Person) -> None:
     factories.policy("approval", break_glass=True)
     factories.assign(oncall, "approver")

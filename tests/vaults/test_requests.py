@@ -275,6 +275,19 @@ def test_the_deadline_is_half_open_to_the_microsecond(moment: int, expected: str
     assert requests.outlook(asked, asked.due_at + timedelta(microseconds=moment))[0] == expected
 
 
+def test_what_nobody_looked_at_since_it_ended_is_no_duplicate(
+    asked: RevealRequest, secret: Secret, dev: Person
+) -> None:
+    RevealRequest.objects.update(due_at=timezone.now())
+
+    assert factories.ask(dev, secret).state == "pending"
+    assert state(asked) == "expired"
+
+
+def test_who_holds_no_role_here_may_not_even_ask(asked: RevealRequest, secret: Secret, nobody: Person) -> None:
+    assert refused(lambda: factories.ask(nobody, secret)) == ("no-role-here", 403)
+
+
 def test_looking_moves_nothing(asked: RevealRequest) -> None:
     RevealRequest.objects.update(due_at=timezone.now() - timedelta(minutes=1))
     before = LedgerEntry.objects.count()
