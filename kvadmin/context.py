@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from kvadmin import __version__
 from kvadmin import actions as a
+from vaults.inbox import count_waiting
 from vaults.models import Person
 from vaults.policy import may
 
@@ -39,6 +41,7 @@ PAGES = (
     Page("home", "Home", "house", key="h"),
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
+    Page("requests", "Requests", "inbox", key="q"),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
     Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
@@ -48,7 +51,10 @@ PAGES = (
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """The base template's variables. Costs the one query that vaults.policy makes and keeps on the person."""
+    """The base template's variables. Costs the one query that vaults.policy makes and keeps on the person.
+
+    `waiting_for_me` is asked where it is shown, by those only who decide requests: one query more.
+    """
     person = getattr(request, "user", AnonymousUser())  # absent when a middleware before it refused
     pages = [entry for entry in PAGES if _opens(entry, person)]
     return {
@@ -56,6 +62,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "demo": settings.KVADMIN_DEMO,
         "pages": pages,
         "current_page": _current(pages, request.path),
+        "waiting_for_me": partial(count_waiting, person),
     }
 
 

@@ -14,13 +14,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from kvadmin import actions
-from kvadmin.http import NotThere
+from kvadmin.http import NotThere, Request
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
 from vaults.models import Person, Role
 from vaults.models.role import ROLE_ACTIONS
+from vaults.views.roles import signed_in
 
 SORRY = "Something in kvadmin broke, and nothing was changed by this page. Try again."
 
@@ -47,6 +48,24 @@ def demo_sign_in(request: HttpRequest) -> HttpResponse:
     person = get_object_or_404(Person, username=name, is_active=True)
     login(request, person, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(_safe_next(request))
+
+
+@require_http_methods(["GET", "POST"])
+def sign_in_again(request: Request) -> HttpResponse:
+    """Ask the person who is signed in for their own password, because an act wants a fresher sign-in."""
+    person = signed_in(request)
+    given = {"username": person.get_username(), "password": request.POST.get("password", "")}
+    form = SignInForm(request, given if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid() and form.get_user() == person:
+        login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+        return redirect(_safe_next(request))
+    account = next((one for one in DEMO_ACCOUNTS if demo_is_on() and one.name == person.get_username()), None)
+    context = {"form": form, "person": person, "account": account, "next": _next(request)}
+    return render(request, "sign_in_again.html", context, status=422 if form.errors else 200)
+
+
+def _next(request: HttpRequest) -> str:
+    return (request.POST if request.method == "POST" else request.GET).get("next", "")[:500]
 
 
 def _safe_next(request: HttpRequest) -> str:

@@ -53,9 +53,10 @@
   }
 
   // Shows why there is no value, or, without an error, takes the last complaint away.
-  function complain(place, form, { error = "", advice = "", field = "" }) {
+  function complain(place, form, { error = "", advice = "", field = "", sign_in: signIn = "" }) {
     const holder = place.querySelector("[data-reveal-error]");
     holder.textContent = advice ? `${error} ${advice}` : error;
+    if (signIn.startsWith("/") && !signIn.startsWith("//")) holder.append(" ", link(signIn, "Sign in again"));
     holder.hidden = !error;
     for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
     const input = field && form.elements.namedItem(field);
@@ -63,6 +64,12 @@
       input.setAttribute("aria-invalid", "true");
       input.focus();
     }
+  }
+
+  function link(href, text) {
+    const anchor = document.createElement("a");
+    Object.assign(anchor, { href, textContent: text });
+    return anchor;
   }
 
   // --- Showing -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
@@ -81,6 +83,12 @@ def has_state(state: str, now: datetime) -> Q:
         case State.REVIEW_DUE:
             return Q(state=state) | Q(state=State.ACTIVE, kind=Kind.BREAK_GLASS, ends_at__lte=now)
     return Q(state=state)
+
+
+def is_open(now: datetime) -> Q:
+    """Waiting, approved or in use by the clock, or an emergency that nobody has reviewed."""
+    states = (State.PENDING, State.APPROVED, State.ACTIVE, State.REVIEW_DUE)
+    return reduce(or_, (has_state(state, now) for state in states))
 
 
 def naming(text: str) -> Q:

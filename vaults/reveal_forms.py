@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
 from kvadmin.gateway.keyvault import valid_version
 
 
 class RevealForm(forms.Form):
-    """A reason, and the version to show (empty: the latest)."""
+    """A reason, and the version to show (empty: the latest). By a grant, the reason was given with the request."""
 
     reason = forms.CharField(
         min_length=3,
@@ -22,6 +24,11 @@ class RevealForm(forms.Form):
         },
     )
     version = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, by_grant: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if by_grant:
+            del self.fields["reason"]
 
     def clean_version(self) -> str:
         version = str(self.cleaned_data["version"]).lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -128,11 +129,95 @@ class RoleForm(ScopeForm):
         )
 
 
-class PolicyForm(ScopeForm):
-    """How values somewhere may be revealed."""
+def _minutes(label: str, column: str, low: int, high: int, help_text: str) -> forms.IntegerField:
+    default = getattr(RevealPolicy(), column)
+    return forms.IntegerField(
+        label=label, required=False, min_value=low, max_value=high, initial=default, help_text=help_text
+    )
 
-    mode = forms.ChoiceField(choices=RevealPolicy.Mode.choices, initial=RevealPolicy.Mode.APPROVAL)
+
+WEEK = 7 * 1440
+# What a mode, or a closed break-glass, has no use for; such a field is ignored, whatever it holds.
+ASKING = ("approvals_needed", "approver_groups", "use", "cap_minutes", "version_rule", "decide_minutes")
+
+
+class PolicyForm(ScopeForm):
+    """How values somewhere may be revealed. An empty field is as the model has it; an unused one is ignored."""
+
+    mode = forms.ChoiceField(
+        label="Values are shown",
+        choices=[("direct", "Directly, to Secrets Users"), ("approval", "After an approval"), ("forbidden", "Never")],
+        initial=RevealPolicy.Mode.APPROVAL,
+    )
+    approvals_needed = forms.TypedChoiceField(
+        label="Approvals needed", required=False, coerce=int, choices=[(1, "1"), (2, "2"), (3, "3")], empty_value=None
+    )
+    approver_groups = forms.ModelMultipleChoiceField(
+        label="Approver groups",
+        required=False,
+        queryset=Group.objects.order_by("name"),
+        widget=forms.SelectMultiple({"size": "4"}),
+        help_text="Each chosen group has to approve, by a person of its own. None: any approver will do.",
+    )
+    use = forms.ChoiceField(label="A grant shows the value", required=False, choices=RevealPolicy.Use.choices)
+    cap_minutes = _minutes("Longest grant, in minutes", "cap_minutes", 1, WEEK, "Up to a week: 10080.")
+    version_rule = forms.ChoiceField(label="Which version", required=False, choices=RevealPolicy.VersionRule.choices)
+    decide_minutes = _minutes(
+        "Time to decide, in minutes", "decide_minutes", 5, WEEK, "Undecided so long, or approved and unused: expired."
+    )
+    ticket_pattern = forms.CharField(
+        label="Ticket pattern",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "placeholder": r"INC-\d{3,}"}),
+        help_text="A regular expression for the whole ticket. Empty: a ticket is optional.",
+    )
+    sign_in_minutes = _minutes(
+        "Freshness of the sign-in, in minutes",
+        "sign_in_minutes",
+        0,
+        720,
+        "For showing and deciding. 0: any age.",
+    )
+    break_glass = forms.BooleanField(label="Break-glass is open here", required=False)
+    break_glass_minutes = _minutes("Break-glass lasts, in minutes", "break_glass_minutes", 1, 240, "4 hours at most.")
+
+    def clean_ticket_pattern(self) -> str:
+        pattern = str(self.cleaned_data["ticket_pattern"])
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as problem:
+            raise forms.ValidationError(f"This is no regular expression: {problem}.") from None
+        return pattern
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        for name in self._unused():
+            self.errors.pop(name, None)
+            data.pop(name, None)
+        return data
+
+    def _unused(self) -> list[str]:
+        forbidden = self.cleaned_data.get("mode") == RevealPolicy.Mode.FORBIDDEN
+        glass = bool(self.cleaned_data.get("break_glass"))
+        unused = list(ASKING) if forbidden else []
+        if not glass:
+            unused.append("break_glass_minutes")
+        return [*unused, "ticket_pattern", "sign_in_minutes"] if forbidden and not glass else unused
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups that each have to approve."""
+        return list(self.cleaned_data.get("approver_groups") or [])
 
     def policy(self) -> RevealPolicy:
         """The policy that the form describes, not yet saved."""
-        return RevealPolicy(mode=self.cleaned_data["mode"], **self.scope)
+        columns = {name: self.cleaned_data.get(name) for name in POLICY_COLUMNS}
+        given = {name: value for name, value in columns.items() if value not in (None, "")}
+        return RevealPolicy(mode=self.cleaned_data["mode"], **given, **self.scope)
+
+
+POLICY_COLUMNS = (
+    "approvals_needed", "use", "cap_minutes", "version_rule", "decide_minutes", "ticket_pattern", "sign_in_minutes",
+    "break_glass", "break_glass_minutes",
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""How fresh a sign-in is. An act that asks for a fresher one leads to signing in again, and loses nothing of its form."""
+"""How fresh a sign-in is. An act that asks for a fresher one leads to signing in again, and nothing typed is lost."""
 
 from __future__ import annotations
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from vaults.views import home, people, policies, reveal, roles, search, secrets, sync, vaults
+from vaults.views import (
+    ask,
+    break_glass,
+    home,
+    people,
+    policies,
+    requests,
+    reveal,
+    roles,
+    search,
+    secrets,
+    sync,
+    vaults,
+    why,
+)
 
 
 class NameConverter(StringConverter):
@@ -25,8 +39,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vaults/<name:vault>/secrets/<name:secret>/", secrets.secret, name="secret"),
     path("vaults/<name:vault>/secrets/<name:secret>/versions/", secrets.versions, name="versions"),
     path("vaults/<name:vault>/secrets/<name:secret>/reveal/", reveal.reveal, name="reveal"),
+    path("vaults/<name:vault>/secrets/<name:secret>/ask/", ask.ask, name="ask"),
+    path("vaults/<name:vault>/secrets/<name:secret>/break-glass/", break_glass.break_glass, name="break-glass"),
     # Only with the slash at its end, so that an address without one is still led to the page that it means.
     re_path(r"^vaults/(?P<rest>.+)/$", vaults.no_such_name),
+    path("requests/", requests.request_list, name="requests"),
+    path("requests/approve/", requests.approve_many, name="approve-requests"),
+    path("requests/<int:pk>/", requests.request_page, name="request"),
+    *(path(f"requests/<int:pk>/{verb}/", requests.act, {"verb": verb}, f"{verb}-request") for verb in requests.ACTS),
+    path("why/", why.why, name="why"),
     path("people/", people.people, name="people"),
     path("people/<int:person_id>/", people.person, name="person"),
     path("roles/", roles.role_list, name="roles"),

@@ -7,12 +7,14 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from audit import clock
 from audit.models import LedgerEntry
 from kvadmin import actions as a
 from kvadmin.http import Request
-from vaults import policy, search
-from vaults.models import Secret, SyncRun
+from vaults import inbox, policy, search
+from vaults.models import Person, Secret, SyncRun
 from vaults.standing import standing
+from vaults.views.roles import signed_in
 
 FEW = 6  # rows of each list
 
@@ -28,8 +30,19 @@ def home(request: Request) -> HttpResponse:
         "expiring": _expiring(secrets),
         "revealed": _revealed(request),
         "last_sweep": _last_sweep(request),
+        **_requests(signed_in(request)),
     }
     return render(request, "vaults/home.html", context)
+
+
+def _requests(me: Person) -> dict[str, list[inbox.Row]]:
+    """What waits for this person, the oldest first, and what they wait for themselves."""
+    now = clock.now()
+    found = {"my_requests": inbox.rows(inbox.mine(me).filter(inbox.is_open(now))[:FEW], now)}
+    if policy.may(me, a.REQUEST_APPROVE):
+        found["waiting"] = inbox.rows(inbox.waiting(me, now).order_by("pk")[:FEW], now)
+        found["reviews"] = inbox.rows(inbox.reviews(me, now).order_by("pk")[:FEW], now)
+    return found
 
 
 def _counts(secrets: QuerySet[Secret]) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,25 +13,49 @@ from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import policy, roles
 from vaults.models import RevealPolicy, Vault
+from vaults.preview import Preview, preview
 from vaults.role_forms import PolicyForm
 from vaults.views.roles import signed_in
+from vaults.words import policy_words
 
 
 @require_http_methods(["GET", "POST"])
 def policy_list(request: Request) -> HttpResponse:
+    """The policies in force; a POST puts one in force or, with `preview`, only counts what that would touch."""
     policy.require(request, a.POLICY_EDIT)
     form = PolicyForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        new = roles.set_policy(signed_in(request), policy.actor(request), form.policy())
+    valid = request.method == "POST" and form.is_valid()
+    if "preview" in request.POST:
+        return _previewed(request, form)
+    if valid:
+        new = roles.set_policy(signed_in(request), policy.actor(request), form.policy(), form.groups)
         messages.success(request, f"In force: {new}.")
         return redirect("policies")
+    return render(request, "vaults/policies.html", _context(form), status=422 if form.errors else 200)
+
+
+def _previewed(request: Request, form: PolicyForm) -> HttpResponse:
+    """The preview alone for htmx, which asks while the form is being filled in; else within the whole page."""
+    context: dict[str, Any] = {"form": form, "preview": None if form.errors else _preview(request, form)}
+    if request.htmx:
+        return render(request, "vaults/_policy_preview.html", context)
+    return render(request, "vaults/policies.html", _context(form) | context, status=422 if form.errors else 200)
+
+
+def _preview(request: Request, form: PolicyForm) -> Preview | None:
+    """Counted only as far as the person's own role reaches: beyond it, numbers would tell what they may not know."""
+    new = form.policy()
+    return preview(new, form.groups) if roles.reaches(signed_in(request), a.POLICY_EDIT, new) else None
+
+
+def _context(form: PolicyForm) -> dict[str, Any]:
     in_force = RevealPolicy.objects.filter(ended_at=None).select_related("vault", "subscription", "created_by")
-    context = {
+    ordered = sorted(in_force.prefetch_related("approver_groups"), key=lambda one: one.specificity)
+    return {
         "form": form,
-        "policies": sorted(in_force, key=lambda p: p.specificity),
+        "policies": [(one, policy_words(one, (group.name for group in one.approver_groups.all()))) for one in ordered],
         "vault_names": Vault.objects.filter(vanished_at=None).values_list("name", flat=True)[:1000],
     }
-    return render(request, "vaults/policies.html", context, status=422 if form.errors else 200)
 
 
 @require_POST

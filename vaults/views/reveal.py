@@ -5,24 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
+from django.http import JsonResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
 
+from audit import ledger
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import Read
 from kvadmin.http import Request
-from vaults import policy, reveals
-from vaults.models import Secret
+from vaults import grants, policy, reveals, step_up
+from vaults.access import access
+from vaults.models import RevealRequest, Secret, State
 from vaults.reveal_forms import RevealForm
+from vaults.rules import Refusal
+from vaults.views.roles import signed_in
 
 # The status that each refusal travels with; every other code means that Azure, behind us, failed: 502.
 STATUS = {
     "not-found": 404,
     "disabled": 409,
+    "withheld": 409,
     "too-many": 429,
     "throttled": 503,
     "ledger-unavailable": 503,
@@ -33,38 +39,78 @@ STATUS = {
 @require_POST
 @sensitive_variables("read")
 def reveal(request: Request, vault: str, secret: str) -> JsonResponse:
-    asked = request.POST.get("reason", "")[:500]
-    item = policy.require_secret(request, a.SECRET_REVEAL, vault, secret, reason=asked)
-    form = RevealForm(request.POST)
+    item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
     if not request.htmx:
         return _not_a_page()
+    grant = _grant(request, item)
+    if grant is None:
+        asked = request.POST.get("reason", "")[:500]
+        policy.require_secret(request, a.SECRET_REVEAL, vault, secret, reason=asked)
+    form = RevealForm(request.POST, by_grant=grant is not None)
     if not form.is_valid():
         return _unclear(form)
+    if stale := _stale(request, item, grant):
+        return stale
     try:
-        read = reveals.reveal(policy.actor(request), item, **form.cleaned_data)
-    except (GatewayError, LedgerUnavailable, reveals.TooManyReveals) as error:
+        read = _read(request, item, grant, form)
+    except Refusal as refusal:
+        return _error(refusal.sentence, refusal.status)
+    except (GatewayError, LedgerUnavailable, reveals.TooManyReveals, grants.Withheld) as error:
         return _refused(error)
     html = _around(item, read)
+    step_up.forget(request)
     return JsonResponse({"value": read.value.expose(), "html": html})
+
+
+def _grant(request: Request, item: Secret) -> RevealRequest | None:
+    """The grant that this reveal uses: an open one, unless it is for another version and none is needed.
+
+    One that has just ended is used as well where nothing else allows the reveal: its refusal says why it ended.
+    """
+    me = signed_in(request)
+    held = grants.held(me, item.pk)
+    if held is None or held.state == State.PENDING:
+        return None
+    other = request.POST.get("version", "").lower() not in ("", held.version)
+    ended = access(me, item).grant is None
+    return None if (other or ended) and policy.may(me, a.SECRET_REVEAL, item.vault, item.key) else held
+
+
+def _stale(request: Request, item: Secret, grant: RevealRequest | None) -> JsonResponse | None:
+    """401 when the policy asks for a fresher sign-in: with the address of one that leads back to the secret."""
+    rule = grant.policy if grant else policy.policy_for(item.vault, item.key)
+    minutes = rule.sign_in_minutes if rule else 0
+    back = reverse("secret", args=[item.vault.name, item.name])
+    target = ledger.Target(item.vault.name, item.key)
+    url = step_up.require_fresh(request, minutes, back, a.SECRET_REVEAL, target)
+    return _error(step_up.sentence(minutes), 401, sign_in=url) if url else None
+
+
+def _read(request: Request, item: Secret, grant: RevealRequest | None, form: RevealForm) -> Read:
+    if grant:
+        return grants.reveal(signed_in(request), policy.actor(request), grant.pk)
+    return reveals.reveal(policy.actor(request), item, **form.cleaned_data)
 
 
 def _not_a_page() -> JsonResponse:
     """A plain form would open the answer, and the value in it, as a page with an address and a history."""
-    error = "A value is shown within the secret's page only. Open that page, with JavaScript switched on."
-    return JsonResponse({"error": error, "advice": "", "field": ""}, status=400)
+    return _error("A value is shown within the secret's page only. Open that page, with JavaScript switched on.", 400)
 
 
 def _unclear(form: RevealForm) -> JsonResponse:
     field, errors = next(iter(form.errors.items()))
-    return JsonResponse({"error": errors[0], "advice": "", "field": field}, status=422)
+    return _error(str(errors[0]), 422, field=field)
 
 
-def _refused(error: GatewayError | LedgerUnavailable | reveals.TooManyReveals) -> JsonResponse:
-    facts = {"error": error.sentence, "advice": getattr(error, "advice", ""), "field": ""}
-    response = JsonResponse(facts, status=STATUS.get(error.code, 502))
+def _refused(error: GatewayError | LedgerUnavailable | reveals.TooManyReveals | grants.Withheld) -> JsonResponse:
+    response = _error(error.sentence, STATUS.get(error.code, 502), advice=getattr(error, "advice", ""))
     if retry_after := getattr(error, "retry_after", None):
         response["Retry-After"] = str(retry_after)
     return response
+
+
+def _error(sentence: str, status: int, **facts: str) -> JsonResponse:
+    return JsonResponse({"error": sentence, "advice": "", "field": "", **facts}, status=status)
 
 
 def _around(item: Secret, read: Read) -> str:
@@ -73,12 +119,17 @@ def _around(item: Secret, read: Read) -> str:
     return render_to_string("vaults/_secret_value.html", context)
 
 
-def reveal_context(request: HttpRequest, item: Secret, version: str = "") -> dict[str, Any]:
-    """What `vaults/_reveal.html` needs: the decision for this person, and the form where it is a yes."""
-    decision = policy.may(request.user, a.SECRET_REVEAL, item.vault, item.key)
+def reveal_context(request: Request, item: Secret, version: str = "") -> dict[str, Any]:
+    """What `vaults/_reveal.html` needs: what this person can do now, and the form where they can see the value."""
+    mine = access(signed_in(request), item)
+    version = mine.grant.version if mine.grant else version
+    shows = mine.kind in {"grant", "direct"}
+    typed = step_up.draft(request, reverse("secret", args=[item.vault.name, item.name])) if shows else {}
+    form = RevealForm(by_grant=mine.grant is not None, initial={"version": version, **typed}) if shows else None
     return {
-        "reveal_decision": decision,
-        "reveal_form": RevealForm(initial={"version": version}) if decision else None,
+        "access": mine,
+        "reveal_decision": mine.decision,
+        "reveal_form": form,
         "reveal_version": version,
         "hide_after": settings.KVADMIN_REVEAL_SECONDS,
     }
