@@ -28,8 +28,8 @@ class WhyForm(forms.Form):
     action = forms.ChoiceField(
         label="Act", required=False, choices=[(word, f"{action.label} ({word})") for word, action in a.ACTIONS.items()]
     )
-    vault = forms.CharField(required=False, max_length=127, help_text="Empty: anywhere.")
-    secret = forms.CharField(required=False, max_length=127, help_text="Empty: the vault as a whole.")
+    vault = forms.CharField(required=False, max_length=127, widget=forms.TextInput({"placeholder": "anywhere"}))
+    secret = forms.CharField(required=False, max_length=127, widget=forms.TextInput({"placeholder": "the whole vault"}))
 
     def __init__(self, data: Mapping[str, Any], me: Person) -> None:
         super().__init__(data)
