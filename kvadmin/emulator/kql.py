@@ -31,7 +31,13 @@ TOKEN = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-MISSING_COLUMN = re.compile(r'Referenced column "([^"]+)"')
+# What DuckDB and duckdb-kql say of a column that is not there, in one place of a query or another.
+MISSING_COLUMN = re.compile(
+    r"""(?:Referenced[ ]column|Column|Alias[ ]with[ ]name)[ ]"([^"]+)"
+        [ ](?:not[ ]found|referenced[ ]that[ ]exists|in[ ]EXCLUDE[ ]list|exists,[ ]but)
+      | '([^']+)'[ ]is[ ]assigned[ ]by[ ]this[ ]same[ ]clause""",
+    re.VERBOSE,
+)
 MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist|schema error for '([^']+)' \(unknown table")
 IGNORE = "ignore null empty"
 RESHAPING = {"project", "project-away", "project-rename", "project-keep", "summarize", "distinct", "count"}
@@ -235,7 +241,7 @@ def _refusal(query: str, text: str) -> QueryError:
         name = match.group(1) or match.group(2)
         what = f"Failed to resolve table or column expression named '{name}'"
     elif match := MISSING_COLUMN.search(text):
-        name = match.group(1)
+        name = match.group(1) or match.group(2)
         what = f"Failed to resolve column or scalar expression named '{name}'"
     else:
         return QueryError(SEMANTIC, "SEM0000", f"This emulator cannot run the query: {text}")
