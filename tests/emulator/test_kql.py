@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kvadmin.emulator import kql
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
-SCHEMA = {"AZKVAuditLogs": ["TimeGenerated", "OperationName", "CallerIpAddress", "Extra"]}
+SCHEMA = {"AZKVAuditLogs": kql.Shape(("TimeGenerated", "OperationName", "CallerIpAddress", "Extra"))}
 
 
 @pytest.fixture
@@ -73,6 +73,17 @@ def test_pack_all_true_leaves_out_what_is_empty(connection: duckdb.DuckDBPyConne
         '{"TimeGenerated": "2026-12-01T11:00:00.0000000Z", "OperationName": "SecretGet",'
         ' "CallerIpAddress": "203.0.113.7"}'
     )
+
+
+def test_pack_all_true_does_not_even_look_at_columns_that_nobody_uses() -> None:
+    schema = {"AZKVAuditLogs": kql.Shape(("OperationName", "Extra"), frozenset({"Extra"}))}
+
+    ready = [kql.prepare(f"AZKVAuditLogs | extend x = {packed}", schema) for packed in ("pack_all(true)", "pack_all()")]
+
+    assert ready == [
+        'AZKVAuditLogs | extend x = bag_pack("ignore null empty", true, "OperationName", OperationName)',
+        'AZKVAuditLogs | extend x = bag_pack("OperationName", OperationName, "Extra", Extra)',
+    ]
 
 
 def test_pack_all_after_a_projection_is_refused_and_not_guessed(connection: duckdb.DuckDBPyConnection) -> None:

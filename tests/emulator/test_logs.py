@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -267,6 +268,16 @@ def test_rows_are_taken_in_once_and_again_after_the_log_was_emptied(cloud: Azure
     read(azure=cloud)
 
     assert [*counts, *rows_of(query(logs, "AZKVAuditLogs | count"))] == [{"Count": 1}, {"Count": 2}, {"Count": 1}]
+
+
+def test_many_may_query_at_once(cloud: Azure, logs: LogsQueryClient) -> None:
+    add_workspace(cloud)
+    read(azure=cloud)
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(lambda _: rows_of(query(logs, "AZKVAuditLogs | count")), range(24)))
+
+    assert counts == [[{"Count": 1}]] * 24
 
 
 # --- The answer ------------------------------------------------------------------------------------------------------
