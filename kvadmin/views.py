@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from kvadmin import actions
 from kvadmin.http import NotThere
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
+from vaults import policy
 from vaults.models import Person, Role
 from vaults.models.role import ROLE_ACTIONS
 
@@ -97,7 +98,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403. A PermissionDenied that was raised with a reason shows it; the reason is always our own sentence."""
     reason = str(exception) if isinstance(exception, PermissionDenied) else ""
-    return _answer(request, 403, reason or "You may not do this.", "403.html")
+    return _answer(
+        request, 403, reason or "You may not do this.", "403.html", recorded=isinstance(exception, policy.Refused)
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -118,10 +121,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return _answer(request, 500, SORRY)
 
 
-def _answer(request: HttpRequest, status: int, sentence: str, template: str = "") -> HttpResponse:
+def _answer(request: HttpRequest, status: int, sentence: str, template: str = "", **context: bool) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return HttpResponse(sentence, status=status, content_type="text/plain")
     # Only these two show who is signed in; the others must work when the database does not.
     within = request if template in {"403.html", "404.html"} else None
-    page = render_to_string(template or f"{status}.html", {"sentence": sentence}, within)
+    page = render_to_string(template or f"{status}.html", {"sentence": sentence, **context}, within)
     return HttpResponse(page, status=status)

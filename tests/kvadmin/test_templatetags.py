@@ -142,10 +142,10 @@ def test_a_free_badge_is_escaped_too() -> None:
     [
         (None, "muted", "No expiry"),
         (-3, "bad", "Expired"),
-        (0, "bad", "Expires today"),
-        (1, "warn", "Expires in 1 day"),
-        (30, "warn", "Expires in 30 days"),
-        (31, "ok", "Expires in 31 days"),
+        (0, "bad", "Today"),
+        (1, "warn", "In 1 day"),
+        (30, "warn", "In 30 days"),
+        (31, "ok", "In 31 days"),
     ],
 )
 def test_an_expiry_is_told_in_words(days: int | None, tone: str, label: str) -> None:
