@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres lint lock
+.PHONY: help demo test test-sqlite test-postgres lint lock screenshots
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -37,6 +37,12 @@ lint: .venv/.dev ## Style, types, templates, migrations, settings, and the expor
 	$(RUN) manage.py check --fail-level WARNING
 	@for set in "" -demo -dev; do $(MAKE) -s .export SET=$$set OUT=- | cmp -s - requirements$$set.txt \
 		|| { echo "requirements$$set.txt is not what uv.lock says: run make lock"; exit 1; }; done
+
+screenshots: .venv/.dev ## Photograph the demo's main pages for the README
+	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
+
+screenshots: .venv/.dev ## Take the README's pictures anew, of a demo that is started for it
+	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
 
 lock: .venv/.dev ## Renew uv.lock after a change of pyproject.toml, and the requirements that are exported from it
 	.venv/bin/uv lock

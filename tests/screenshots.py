@@ -46,8 +46,8 @@ def search(page: Page) -> None:
 
 
 def value(page: Page) -> None:
-    """Any secret whose value the person may see, shown."""
-    page.goto("/search/?q=password")
+    """A secret in a vault where its policy lets this person see values directly, shown."""
+    page.goto("/search/?q=vault:pay-prod+db-password")
     page.locator("main table tbody th a").first.click()
     page.fill("[name=reason]", "INC-2041: the nightly import cannot sign in")
     page.click("[data-reveal-button]")
