@@ -26,7 +26,6 @@ from tests.processes import environment, manage
 from vaults import policy, sync
 from vaults.models import Vault
 
-
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000009"
 
 
@@ -62,7 +61,9 @@ def children_of(process: subprocess.Popen[str]) -> list[str]:
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="a demo brings its own database: once is enough")
 def test_the_demo_runs_and_a_signal_ends_all_of_it(tmp_path: Path) -> None:
     port = free_port()
-    with manage("demo", "--folder", str(tmp_path), KVADMIN_PORT=str(port)) as demo:
+    (tmp_path / "kvadmin.sqlite3").write_text("the last one's", encoding="utf-8")
+    (tmp_path / "mine.txt").write_text("not the demo's", encoding="utf-8")
+    with manage("demo", "--folder", str(tmp_path), KVADMIN_PORT=str(port), KVADMIN_INGEST_FIRST_DAYS="2") as demo:
         said = read_until(demo, "Ctrl-C stops it all")
         started = children_of(demo)
         sign_in = page(f"http://127.0.0.1:{port}/sign-in/")
@@ -75,6 +76,7 @@ def test_the_demo_runs_and_a_signal_ends_all_of_it(tmp_path: Path) -> None:
     assert (demo.returncode, rest) == (0, "Stopped. The next start begins afresh.\n")
     assert len(started) == 3
     assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert (tmp_path / "mine.txt").exists()
     with pytest.raises(urllib.error.URLError):
         page(f"http://127.0.0.1:{port}/healthz")
 
