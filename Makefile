@@ -32,7 +32,7 @@ lint: .venv/.dev ## Style, types, templates, migrations, settings, and the expor
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m djade --check --target-version 5.2 $$(find templates -name '*.html' -o -name '*.txt' -o -name '*.svg')
+	.venv/bin/djade --check --target-version 5.2 $$(find templates -name '*.html' -o -name '*.txt' -o -name '*.svg')
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) manage.py check --fail-level WARNING
 	@for set in "" -demo -dev; do $(MAKE) -s .export SET=$$set OUT=- | cmp -s - requirements$$set.txt \

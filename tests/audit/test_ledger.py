@@ -91,7 +91,8 @@ def refuse_inserts() -> None:
             )
         else:
             cursor.execute(
-                "CREATE TRIGGER no_more BEFORE INSERT ON audit_ledgerentry FOR EACH ROW EXECUTE FUNCTION ledger_refuse()"
+                "CREATE TRIGGER no_more BEFORE INSERT ON audit_ledgerentry "
+                "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()"
             )
 
 

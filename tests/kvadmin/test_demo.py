@@ -128,7 +128,7 @@ IGNORES = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('
 
 
 def test_when_a_process_ends_the_others_are_stopped_and_its_last_lines_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ChildDied) as death, Children(tmp_path, environment()) as children:  # noqa: PT012 - one act
+    with pytest.raises(ChildDied) as death, Children(tmp_path, environment()) as children:
         children.start("patient one", "-c", WAITS)
         children.start("short one", "-c", "print('first'); print('last'); raise SystemExit(3)")
         children.until(lambda: False)
