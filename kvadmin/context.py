@@ -39,6 +39,7 @@ PAGES = (
     Page("home", "Home", "house", key="h"),
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
+    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w"),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
     Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),

@@ -84,7 +84,7 @@ def haystack(
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text).lower()
+    return (text if text.isprintable() else _CONTROL.sub(" ", text)).lower()
 
 
 # --- What is asked ---------------------------------------------------------------------------------------------------

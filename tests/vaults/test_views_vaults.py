@@ -132,7 +132,7 @@ def test_an_htmx_request_gets_the_table_alone(reader: Person, client_of: ClientO
 
 
 def test_a_count_covers_only_the_secrets_that_a_prefix_reaches(client_of: ClientOf) -> None:
-    vault = factories.vault("pay-prod", secret_count=3)
+    vault = factories.vault("pay-prod", secret_count=3, listed_at=timezone.now())
     for name in ("db-a", "db-b", "app-a"):
         factories.secret(vault, name)
     page = client_of(factories.person("db", "reader", vault=vault, prefix="db-")).get("/vaults/").context["page"]
