@@ -43,14 +43,6 @@ format: .venv/.dev ## Put code and templates into the one style
 	$(RUN) -m ruff format .
 	.venv/bin/djade --target-version 5.2 $$(find templates -name '*.html')
 
-screenshots: .venv/.dev ## Photograph the demo's main pages for the README
-	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
-
-format: .venv/.dev ## Put code and templates into the one style
-	$(RUN) -m ruff check --fix .
-	$(RUN) -m ruff format .
-	.venv/bin/djade --target-version 5.2 $$(find templates -name '*.html')
-
 screenshots: .venv/.dev ## Take the README's pictures anew, of a demo that is started for it
 	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
 
