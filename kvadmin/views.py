@@ -16,6 +16,7 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
+from audit.ledger import LedgerUnavailable
 from kvadmin import actions
 from kvadmin.http import NotThere
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
@@ -116,6 +117,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, or 503 when the database (and with it the ledger) is out of reach. Asks the database for nothing."""
     error = sys.exc_info()[1]
+    if isinstance(error, LedgerUnavailable):
+        return _answer(request, 503, error.sentence)
     if isinstance(error, (OperationalError, InterfaceError)):
         return _answer(request, 503, "kvadmin's database does not answer, so nothing was done. Try again shortly.")
     return _answer(request, 500, SORRY)
