@@ -219,8 +219,8 @@ def test_a_reader_is_shown_what_everybody_may_open(client: Client, reader: Perso
     assert pages_of(client, reader) == EVERYBODY
 
 
-def test_an_administrator_is_shown_people_roles_and_policies(client: Client, admin: Person) -> None:
-    assert pages_of(client, admin) == [*EVERYBODY, "People", "Roles", "Policies"]
+def test_an_administrator_is_shown_sweeps_people_roles_and_policies(client: Client, admin: Person) -> None:
+    assert pages_of(client, admin) == [*EVERYBODY, "Sweeps", "People", "Roles", "Policies"]
 
 
 def test_an_auditor_is_shown_audit_and_ledger(client: Client, auditor: Person) -> None:
