@@ -159,11 +159,23 @@ def test_neither_rows_nor_watermark_stay_when_the_commit_fails_and_the_next_run_
     assert stored() == [wanted]
 
 
-@contextmanager
-def broken_writes(table: str) -> Iterator[None]:
-    """The disk is full for this table, in the middle of the transaction."""
+def test_rows_that_a_run_stored_but_did_not_live_to_sort_are_sorted_by_the_next_run(
+    azure: Azure, logs: Workspace
+) -> None:
+    log(azure, timezone.now() - timedelta(days=20))
+    with broken_writes("audit_accessevent", "UPDATE"), pytest.raises(OperationalError):
+        ingest.ingest_audit([LOGS])
+    assert AccessEvent.objects.get().match == "other"
 
-    writes = (f'INSERT INTO "{table}"', f'INSERT OR IGNORE INTO "{table}"', f'UPDATE "{table}"')
+    ingest.ingest_audit([LOGS])
+    assert AccessEvent.objects.get().match == "around"
+
+
+@contextmanager
+def broken_writes(table: str, *verbs: str) -> Iterator[None]:
+    """The disk is full for this table, in the middle of the transaction."""
+    verbs = verbs or ("INSERT INTO", "INSERT OR IGNORE INTO", "UPDATE")
+    writes = tuple(f'{verb} "{table}"' for verb in verbs)
 
     def refuse(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         # A mark's first row, which tells that a run was tried, may be made.
