@@ -12,7 +12,7 @@ from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import policy, search
 from vaults.models import Secret, SyncRun
-from vaults.standing import standing
+from vaults.standing import blind, standing
 
 FEW = 6  # rows of each list
 
@@ -24,6 +24,7 @@ def home(request: Request) -> HttpResponse:
     context = {
         "roles": policy.assignments(request.user),
         "standing": standing(vaults),
+        "blind": blind(vaults),
         "counts": _counts(secrets),
         "expiring": _expiring(secrets),
         "revealed": _revealed(request),
