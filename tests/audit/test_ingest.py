@@ -299,7 +299,7 @@ def reveal(version: str = "") -> None:
 
 
 def matches() -> list[tuple[str, str, str, bool]]:
-    found = AccessEvent.objects.order_by("at", "id")
+    found = AccessEvent.objects.order_by("at", "operation")  # a challenge may be answered within its millisecond
     return list(found.values_list("operation", "match", "matched_by", "is_noise"))
 
 
