@@ -201,6 +201,25 @@ def test_what_would_swamp_the_log_is_left_out_and_nothing_else(cloud: Azure, tab
     assert kept == [("Authentication", ours), ("SecretGet", ours), ("SecretList", AGENT), ("VaultGet", AGENT)]
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_somebody_else_does_not_list_unseen_under_our_user_agent(cloud: Azure, table: str) -> None:
+    add_workspace(cloud, table)
+    for identity in (KVADMIN, ANN):
+        read(azure=cloud, operation="SecretList", client_info="kvadmin/0.1.0", identity=identity)
+
+    rows = window(cloud).rows
+
+    assert [row["Claims"]["oid"] for row in rows] == [ANN.object_id]
+
+
+def test_without_an_app_id_of_our_own_the_user_agent_alone_decides(cloud: Azure, settings: Any) -> None:
+    settings.KVADMIN_CLIENT_ID = ""
+    add_workspace(cloud)
+    read(azure=cloud, operation="SecretList", client_info="kvadmin/0.1.0", identity=KVADMIN)
+
+    assert window(cloud).rows == []
+
+
 def test_a_multi_line_description_arrives_whole(cloud: Azure) -> None:
     add_workspace(cloud, "AzureDiagnostics")
     text = 'Caller is not authorized.\nCaller: appid=1\nAssignment: "(not found)" \\ \u00fc'
@@ -348,7 +367,7 @@ def test_the_query_asks_for_its_time_and_waits_no_longer_than_it_says(
     assert page == logs.LogPage([])
     assert seen[0].headers["Prefer"] == "wait=60"
     assert seen[0].json() == {
-        "query": logs.QUERY,
+        "query": logs.query(),
         "timespan": "2026-12-01T10:00:00.000005Z/2026-12-01T11:00:00.000005Z",
         "workspaces": None,
     }
