@@ -181,3 +181,13 @@ def test_an_icon_is_silent_and_has_the_size_asked_for() -> None:
     assert 'width="20" height="20"' in shown
     assert 'aria-hidden="true"' in shown
     assert "style=" not in shown
+
+
+# --- Tags ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tags", [{}, {"team": "blue"}, {"items": "x", "keys": "y", "team": "blue"}])
+def test_tags_are_listed_whatever_they_are_called(tags: dict[str, str]) -> None:
+    source = "{% for tag, value in tags|pairs %}{{ tag }}={{ value }};{% endfor %}"
+
+    assert render(source, tags=tags) == "".join(f"{tag}={value};" for tag, value in tags.items())
