@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -15,6 +17,7 @@ from vaults.models import Person, Secret, Vault
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[Person], Client]
+SECRET = "/vaults/pay-prod/secrets/db-password/"
 
 
 def text(client: Client, path: str, status: int = 200, **headers: str) -> str:
@@ -259,6 +262,33 @@ def test_pages_of_secrets_lead_forth_and_back(reader: Person, client_of: ClientO
 def test_a_cursor_of_somebody_elses_making_is_one_sentence(reader: Person, client_of: ClientOf, at: str) -> None:
     factories.secret(factories.vault("pay-prod"))
     assert "This list has no such page." in text(client_of(reader), f"/vaults/pay-prod/?at={at}", 404)
+
+
+@pytest.mark.parametrize(
+    ("sort", "place"),
+    [
+        ("name", "\ud800"),
+        ("name", "a\x00b"),
+        ("expires", "0001-01-01T00:00:00+14:00"),
+        ("expires", "9999-12-31T23:00:00-14:00"),
+        ("updated", "2026-12-01T00:00:00"),
+    ],
+)
+def test_a_cursor_that_no_database_takes_is_one_sentence(
+    reader: Person, client_of: ClientOf, sort: str, place: str
+) -> None:
+    factories.secret(factories.vault("pay-prod"))
+    at = base64.urlsafe_b64encode(json.dumps(["a", place, 1]).encode()).decode()
+    assert "This list has no such page." in text(client_of(reader), f"/vaults/pay-prod/?sort={sort}&at={at}", 404)
+
+
+def test_a_tag_called_items_is_a_tag_like_any_other(reader: Person, client_of: ClientOf) -> None:
+    """In a template `tags.items` is the tag of that name, if there is one, and not the dictionary's method."""
+    factories.secret(factories.vault("pay-prod", tags={"items": "vault-tag"}), tags={"items": "secret-tag"})
+    client = client_of(reader)
+    pages = [text(client, path) for path in ("/vaults/pay-prod/", SECRET, "/search/?q=password")]
+    assert [page.count("items=secret-tag") for page in pages] == [1, 1, 1]
+    assert pages[0].count("items=vault-tag") == 1
 
 
 # --- Registering -----------------------------------------------------------------------------------------------------
