@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from audit import ledger
+from audit.models import AccessEvent
 from kvadmin import actions as a
 from tests import factories
 from vaults.models import Person, SyncRun
@@ -90,3 +92,19 @@ def test_it_takes_as_many_queries_for_three_of_everything_as_for_one(
     with django_assert_num_queries(9):  # type: ignore[attr-defined]
         page = text(client)
     assert page.count('<th scope="row">') == count
+
+
+def test_it_rings_when_kvadmins_credential_is_used_elsewhere_for_auditors_of_that_vault_only(
+    auditor: Person, reader: Person, client_of: ClientOf
+) -> None:
+    vault = factories.vault("pay-prod")
+    AccessEvent.objects.create(
+        fingerprint="1", at=timezone.now(), vault=vault.name, operation="SecretGet", outcome="ok", match="unexplained",
+        source="AZKVAuditLogs", raw={},
+    )  # fmt: skip
+    elsewhere = factories.person("elsewhere", "auditor", environment="test")
+    alarm = "1 unexplained read with kvadmin's own identity"
+
+    assert [alarm in unescape(text(client_of(person))) for person in (auditor, elsewhere, reader)] == [
+        True, False, False,
+    ]  # fmt: skip
