@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from django.utils import timezone
 from audit.models import LedgerEntry, LedgerHead, new_act
 from kvadmin.actions import Action
 
+logger = logging.getLogger(__name__)
 Phase = LedgerEntry.Phase
 GENESIS = "0" * 64
 _HASHED = [field.name for field in LedgerEntry._meta.concrete_fields if field.name not in {"hash", "at", "act"}]
@@ -145,7 +147,8 @@ def _append(
     try:
         with transaction.atomic(durable=durable):
             _chain(entry)
-    except DatabaseError:
+    except DatabaseError as error:
+        logger.error("The ledger cannot be written: %s", type(error).__name__)  # its text may quote the row
         raise LedgerUnavailable from None
     return entry
 

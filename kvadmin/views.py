@@ -118,10 +118,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500, or 503 when the database (and with it the ledger) is out of reach. Asks the database for nothing."""
     error = sys.exc_info()[1]
     if isinstance(error, LedgerUnavailable):
-        return _answer(request, 503, error.sentence)
+        return unavailable(request, error)
     if isinstance(error, (OperationalError, InterfaceError)):
         return _answer(request, 503, "kvadmin's database does not answer, so nothing was done. Try again shortly.")
     return _answer(request, 500, SORRY)
+
+
+def unavailable(request: HttpRequest, exception: LedgerUnavailable) -> HttpResponse:
+    """503: what cannot be recorded is not done."""
+    return _answer(request, 503, exception.sentence)
 
 
 def _answer(request: HttpRequest, status: int, sentence: str, template: str = "", **context: bool) -> HttpResponse:
