@@ -82,7 +82,8 @@ class Show:
         self.children.until(lambda: time.monotonic() > end)
 
     def welcome(self) -> None:
-        self.say(f"\nkvadmin runs on http://127.0.0.1:{self.port}\n")
+        self.say(f"\nkvadmin runs on http://127.0.0.1:{self.port}")
+        self.say("")
         for account in DEMO_ACCOUNTS:
             self.say(f"  {account.name:<13} {account.password:<27} {account.role}")
         self.say("\nThe sign-in page has a button for each account. Ctrl-C stops it all.")

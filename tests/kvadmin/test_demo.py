@@ -70,7 +70,7 @@ def test_the_demo_runs_and_a_signal_ends_all_of_it(tmp_path: Path) -> None:
         demo.send_signal(signal.SIGINT)
         rest = demo.communicate()[0]
 
-    assert f"kvadmin runs on http://127.0.0.1:{port}\n" in said
+    assert f"kvadmin runs on http://127.0.0.1:{port}\n\n  reader " in said
     assert re.findall(r"demo-[a-z0-9-]+-kvadmin", said) == [account.password for account in DEMO_ACCOUNTS]
     assert [account.name for account in DEMO_ACCOUNTS if account.name not in sign_in] == []
     assert (demo.returncode, rest) == (0, "Stopped. The next start begins afresh.\n")
