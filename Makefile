@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres lint lock
+.PHONY: help demo test test-sqlite test-postgres lint format lock screenshots
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -32,11 +32,19 @@ lint: .venv/.dev ## Style, types, templates, migrations, settings, and the expor
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m djade --check --target-version 5.2 $$(find templates -name '*.html' -o -name '*.txt' -o -name '*.svg')
+	.venv/bin/djade --check --target-version 5.2 $$(find templates -name '*.html')
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) manage.py check --fail-level WARNING
 	@for set in "" -demo -dev; do $(MAKE) -s .export SET=$$set OUT=- | cmp -s - requirements$$set.txt \
 		|| { echo "requirements$$set.txt is not what uv.lock says: run make lock"; exit 1; }; done
+
+format: .venv/.dev ## Put code and templates into the one style
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+	.venv/bin/djade --target-version 5.2 $$(find templates -name '*.html')
+
+screenshots: .venv/.dev ## Take the README's pictures anew, of a demo that is started for it
+	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
 
 lock: .venv/.dev ## Renew uv.lock after a change of pyproject.toml, and the requirements that are exported from it
 	.venv/bin/uv lock

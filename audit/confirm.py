@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audit.coverage import BLIND, Logged, watermarks
+from audit.coverage import BLIND, Logged, watermarks, zulu
 from audit.models import LedgerEntry, Watermark
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What Azure's log says to one reveal: the tone and the words of a badge, and the row that confirms it, if any."""
+    """What Azure's log says to one reveal: a badge's tone and word, why so, and the row that confirms it, if any."""
 
     tone: str
     label: str
+    why: str = ""
     event_id: int | None = None
 
 
@@ -35,11 +36,11 @@ def _confirmed(entry: LedgerEntry, vault: Logged | None, marks: dict[str, Waterm
         return None
     event_id = getattr(entry, "event_id", None)
     if event_id is not None:
-        return Confirmed("ok", "Confirmed", event_id)
+        return Confirmed("ok", "Confirmed", event_id=event_id)
     if vault is None or vault.log_state != "ok":
         why = BLIND.get(vault.log_state, "") if vault else ""
-        return Confirmed("muted", f"Cannot be confirmed: {why or 'not known whether the vault sends a log'}")
-    mark = marks.get(vault.workspace_id.lower())
-    if mark is None or mark.complete_up_to is None or entry.at > mark.complete_up_to:
-        return Confirmed("info", "Not shown yet")
-    return Confirmed("warn", "Unconfirmed: the log should show it")
+        return Confirmed("muted", "Blind", why or "not known whether the vault sends a log")
+    up_to = mark.complete_up_to if (mark := marks.get(vault.workspace_id.lower())) else None
+    if up_to is None or entry.at > up_to:
+        return Confirmed("info", "Not shown yet", f"complete up to {zulu(up_to)}" if up_to else "not taken in yet")
+    return Confirmed("warn", "Unconfirmed", f"complete up to {zulu(up_to)}, and not there")

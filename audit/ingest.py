@@ -21,9 +21,9 @@ from kvadmin.gateway.errors import GatewayError
 logger = logging.getLogger(__name__)
 
 MARGIN = timedelta(minutes=15)  # Key Vault may take ten minutes to deliver a row, and Log Analytics some to show it
-STEP = timedelta(days=1)  # the widest window asked for at once: what a back-fill holds in memory
+STEP = timedelta(days=7)  # the widest window asked for at once; the gateway caps the rows of one answer
 FLOOR = timedelta(seconds=10)  # a window this narrow is not halved again: its gap is put on record
-MOST_QUERIES = 500  # per workspace and run: what is left then is for the next run
+MOST_QUERIES = 500
 MORE = "There is more in the log than one run takes in. The next run goes on from here."
 REMATCH = timedelta(days=1)  # how far back reads are sorted again, at least
 BATCH = 500
@@ -55,11 +55,11 @@ class Window:
         return self.end - self.start <= FLOOR
 
 
-def ingest_audit(workspaces: Iterable[str]) -> Counts:
+def ingest_audit(workspaces: Iterable[str], *, most_queries: int = MOST_QUERIES) -> Counts:
     """Take in what these workspaces (their GUIDs) have shown since the last time, then sort all recent reads again.
 
     One workspace's failure is put on record in its watermark and stops no other. A failure of the database is raised
-    once all have been tried, so that the job is run again.
+    once all have been tried, so that the job is run again. What `most_queries` per workspace leave is for the next run.
     """
     now, counts = timezone.now(), Counts()
     since, broken = now - REMATCH, None
@@ -68,7 +68,7 @@ def ingest_audit(workspaces: Iterable[str]) -> Counts:
         mark, _ = Watermark.objects.get_or_create(workspace_id=workspace_id)
         since = min(since, _start(mark, now))
         try:
-            _ingest_workspace(mark, now, counts)
+            _ingest_workspace(mark, now, counts, most_queries)
         except GatewayError as error:
             counts.failed += 1
             _note(mark, now, error.code, error.sentence)
@@ -93,10 +93,10 @@ def ingest_rows(rows: Iterable[Mapping[str, Any]]) -> Counts:
     return counts
 
 
-def _ingest_workspace(mark: Watermark, now: datetime, counts: Counts) -> None:
+def _ingest_workspace(mark: Watermark, now: datetime, counts: Counts, most_queries: int) -> None:
     """Window by window, oldest first, so that the watermark always stands behind a closed stretch."""
     todo = [*_steps(_start(mark, now), now)][::-1]
-    for _ in range(MOST_QUERIES):
+    for _ in range(most_queries):
         if not todo:
             break
         window = todo.pop()

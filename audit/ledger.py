@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from audit.clock import database_now
 from audit.models import LedgerEntry, LedgerHead, new_act
 from kvadmin.actions import Action
 
+logger = logging.getLogger(__name__)
 Phase = LedgerEntry.Phase
 GENESIS = "0" * 64
 _HASHED = [field.name for field in LedgerEntry._meta.concrete_fields if field.name not in {"hash", "at", "act"}]
@@ -187,7 +189,8 @@ def _append(act: _Act, phase: LedgerEntry.Phase, *, durable: bool = True, **outc
     try:
         with transaction.atomic(durable=durable):
             _chain(entry)
-    except DatabaseError:
+    except DatabaseError as error:
+        logger.error("The ledger cannot be written: %s", type(error).__name__)  # its text may quote the row
         raise LedgerUnavailable from None
     return entry
 
@@ -235,17 +238,30 @@ class Chain:
 
 
 def verify() -> Chain:
-    """Walk the whole chain in order. Memory stays flat: rows are streamed."""
+    """Walk the whole chain in order. Memory stays flat: rows are streamed.
+
+    Nothing is locked, so rows are added meanwhile: each comes with its head, so the walk must reach the head that was
+    read before it, with that hash, and the head that is read after it must have all that was walked.
+    """
+    before, at_head = _head(), GENESIS
     seq, previous = 0, GENESIS
     for entry in LedgerEntry.objects.order_by("seq").iterator(chunk_size=2000):
         why = _fault(entry, seq + 1, previous)
         if why:
             return Chain(seq, min(entry.seq, seq + 1), why)
         seq, previous = entry.seq, entry.hash
-    head = LedgerHead.objects.filter(pk=1).first()
-    if (head.seq, head.hash) != (seq, previous) if head else seq:
+        at_head = previous if seq == before.seq else at_head
+    after = _head()
+    if seq < before.seq:
         return Chain(seq, seq + 1, "rows are missing at the end")
+    if at_head != before.hash or after.seq < seq or (after.seq == seq and after.hash != previous):
+        return Chain(seq, seq + 1, "the chain's head does not fit its last rows")
     return Chain(seq)
+
+
+def _head() -> LedgerHead:
+    """The chain's end; without a row of its own, that of an empty ledger."""
+    return LedgerHead.objects.filter(pk=1).first() or LedgerHead()
 
 
 def _fault(entry: LedgerEntry, expected: int, previous: str) -> str:

@@ -52,8 +52,11 @@ class Sorted:
 
 
 def rematch(since: datetime) -> Sorted:
-    """Sort all reads since then again: their ledger rows, or rows that prove more, may have come in later."""
-    moved = Sorted()
+    """Sort all reads since then again: their ledger rows, or rows that prove more, may have come in later.
+
+    And, however old, those that a run which was cut short has left unsorted.
+    """
+    moved, since = Sorted(), min(since, _oldest_unsorted() or since)
     known = set(OwnIdentity.objects.values_list("object_id", flat=True))
     moved.explained = _link_by_request_id(since)
     learned = set(OwnIdentity.objects.values_list("object_id", flat=True)) - known
@@ -61,6 +64,11 @@ def rematch(since: datetime) -> Sorted:
     _sort(AccessEvent.objects.filter(again, is_read=True).exclude(matched_by=MatchedBy.REQUEST_ID), moved)
     _hide_noise(since)
     return moved
+
+
+def _oldest_unsorted() -> datetime | None:
+    unsorted = AccessEvent.objects.filter(is_read=True, match=Match.OTHER)
+    return unsorted.order_by("at").values_list("at", flat=True).first()
 
 
 def own_identity() -> Q:

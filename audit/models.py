@@ -133,6 +133,8 @@ class AccessEvent(models.Model):
         indexes = [
             models.Index(fields=["-at", "-id"], name="event_by_time"),
             models.Index(fields=["-at", "-id"], name="event_shown", condition=models.Q(is_noise=False)),
+            # Reads that no run has sorted yet: there are some only after a run was cut short.
+            models.Index(fields=["at"], name="event_unsorted", condition=models.Q(is_read=True, match="other")),
             models.Index(fields=["vault", "name", "-at"], name="event_by_secret"),
             models.Index(fields=["who", "-at"], name="event_by_who"),
             models.Index(fields=["match", "-at"], name="event_by_match"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth
 
 from audit.coverage import Logged, silence, watermarks
@@ -216,8 +216,3 @@ def unconfirmed(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
     """Reveals that Azure's log has not shown: it is late, the vault is blind, or the log has lost them."""
     shown = AccessEvent.objects.filter(ledger_act=OuterRef("act"), is_read=True)
     return entries.filter(~Exists(shown), phase=LedgerEntry.Phase.REVEALED)
-
-
-def unexplained(events: QuerySet[AccessEvent]) -> QuerySet[AccessEvent]:
-    """Reads by kvadmin's own identity that the ledger knows nothing of, newest first: alarms."""
-    return events.filter(match=AccessEvent.Match.UNEXPLAINED).order_by(F("at").desc(), F("id").desc())

@@ -135,16 +135,19 @@ def words(kind: str) -> set[str]:
 
 
 def expiry(days: int | None) -> Look:
-    """How an expiry looks, from the whole days that are left (negative: past; None: the secret never expires)."""
+    """How an expiry looks under the word "Expires", from the whole days that are left.
+
+    Negative days: it has passed. None: the secret never expires.
+    """
     if days is None:
         return Look("muted", "infinity", "No expiry")
     if days < 0:
         return Look("bad", "calendar-x", "Expired")
     if days == 0:
-        return Look("bad", "calendar-clock", "Expires today")
+        return Look("bad", "calendar-clock", "Today")
     if days <= SOON_DAYS:
-        return Look("warn", "calendar-clock", f"Expires in {days} day{'s' if days != 1 else ''}")
-    return Look("ok", "calendar-check", f"Expires in {days:,} days")
+        return Look("warn", "calendar-clock", f"In {days} day{'s' if days != 1 else ''}")
+    return Look("ok", "calendar-check", f"In {days:,} days")
 
 
 def of_secret(secret: Secret, now: datetime) -> list[Look]:

@@ -42,6 +42,7 @@ PAGES = (
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
     Page("requests", "Requests", "inbox", key="q"),
+    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w"),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
     Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),

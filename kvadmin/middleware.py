@@ -6,11 +6,14 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
+
+from audit.ledger import LedgerUnavailable
+from kvadmin import views
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -45,3 +48,25 @@ class NoStoreMiddleware:
         response = self.get_response(request)
         add_never_cache_headers(response)
         return response
+
+
+class OwnErrorPagesMiddleware:
+    """Our own pages for what is no fault of the code, with DEBUG on, too: a demo is run with it.
+
+    Django would show its list of all addresses instead of "nothing here", and every local variable instead of "the
+    ledger cannot be written".
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if settings.DEBUG and response.status_code == 404 and request.resolver_match is None:
+            return views.not_found(request, Http404())
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, Http404):
+            return views.not_found(request, exception)
+        return views.unavailable(request, exception) if isinstance(exception, LedgerUnavailable) else None

@@ -113,6 +113,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "kvadmin.middleware.HtmxSignInMiddleware",
     "kvadmin.middleware.NoStoreMiddleware",
+    "kvadmin.middleware.OwnErrorPagesMiddleware",
 ]
 ROOT_URLCONF = "kvadmin.urls"
 WSGI_APPLICATION = "kvadmin.wsgi.application"

@@ -16,9 +16,11 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
+from audit.ledger import LedgerUnavailable
 from kvadmin import actions
 from kvadmin.http import NotThere, Request
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
+from vaults import policy
 from vaults.models import Person, Role
 from vaults.models.role import ROLE_ACTIONS
 from vaults.views.roles import signed_in
@@ -116,7 +118,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403. A PermissionDenied that was raised with a reason shows it; the reason is always our own sentence."""
     reason = str(exception) if isinstance(exception, PermissionDenied) else ""
-    return _answer(request, 403, reason or "You may not do this.", "403.html")
+    return _answer(
+        request, 403, reason or "You may not do this.", "403.html", recorded=isinstance(exception, policy.Refused)
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -132,15 +136,22 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, or 503 when the database (and with it the ledger) is out of reach. Asks the database for nothing."""
     error = sys.exc_info()[1]
+    if isinstance(error, LedgerUnavailable):
+        return unavailable(request, error)
     if isinstance(error, (OperationalError, InterfaceError)):
         return _answer(request, 503, "kvadmin's database does not answer, so nothing was done. Try again shortly.")
     return _answer(request, 500, SORRY)
 
 
-def _answer(request: HttpRequest, status: int, sentence: str, template: str = "") -> HttpResponse:
+def unavailable(request: HttpRequest, exception: LedgerUnavailable) -> HttpResponse:
+    """503: what cannot be recorded is not done."""
+    return _answer(request, 503, exception.sentence)
+
+
+def _answer(request: HttpRequest, status: int, sentence: str, template: str = "", **context: bool) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return HttpResponse(sentence, status=status, content_type="text/plain")
     # Only these two show who is signed in; the others must work when the database does not.
     within = request if template in {"403.html", "404.html"} else None
-    page = render_to_string(template or f"{status}.html", {"sentence": sentence}, within)
+    page = render_to_string(template or f"{status}.html", {"sentence": sentence, **context}, within)
     return HttpResponse(page, status=status)

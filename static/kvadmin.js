@@ -30,6 +30,7 @@ function nextTheme() {
 // --- Messages ------------------------------------------------------------------------------------------------------
 function toast(sentence) {
   const holder = document.getElementById("toasts");
+  for (const old of holder.children) if (old.querySelector("[data-toast-text]").textContent === sentence) old.remove();
   const notice = document.getElementById("toast").content.cloneNode(true);
   notice.querySelector("[data-toast-text]").textContent = sentence;
   holder.append(notice);

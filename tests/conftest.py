@@ -6,21 +6,21 @@ Say `@pytest.mark.django_db(transaction=True)` where threads, or another process
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import pytest
+from azure.keyvault.secrets._shared import http_challenge_cache
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
 from audit import triggers
+from kvadmin.emulator import doors
+from kvadmin.emulator.state import Azure
+from kvadmin.gateway import client
 from kvadmin.jobs import runs
 from tests import factories
 from vaults.models import Person
-
-if TYPE_CHECKING:
-    from kvadmin.emulator.state import Azure
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,13 +56,10 @@ def _empty_cache() -> Iterator[None]:
 @pytest.fixture
 def azure() -> Iterator[Azure]:
     """An empty fake cloud, the one that the gateway talks to."""
-    from kvadmin.emulator import doors
-    from kvadmin.emulator.state import Azure
-    from kvadmin.gateway import client
-
     cloud = Azure()
     doors.set_memory("tests", cloud)
     client.reset()
+    http_challenge_cache.clear()  # the SDK keeps a host's challenge for the whole process, and would not ask again
     yield cloud
     client.reset()
     doors.drop_memory("tests")

@@ -21,7 +21,7 @@ RULES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("kvadmin.actions", ("django", "kvadmin", "vaults", "audit"), ()),
     ("kvadmin.gateway", ("vaults", "audit", "kvadmin.jobs"), ()),
     ("kvadmin.jobs", ("vaults", "audit", "kvadmin.gateway", "kvadmin.emulator"), ()),
-    ("audit", ("vaults",), ("audit.views",)),
+    ("audit", ("vaults",), ("audit.views", "audit.management")),
     ("audit.ledger", ("vaults", "django.http", "kvadmin.emulator"), ()),
     ("audit.parse", ("django", "vaults", "kvadmin.gateway"), ()),
     ("vaults.models", ("kvadmin.gateway", "vaults.views", "vaults.policy", "audit"), ()),

@@ -12,11 +12,17 @@ from urllib.parse import unquote
 import pytest
 from django.core.management import get_commands
 
+from audit.ingest import ingest_audit
+from audit.ledger import Actor
+from audit.models import AccessEvent
 from kvadmin import __version__
-from kvadmin.emulator import faults, operations, roles
+from kvadmin.emulator import faults, identities, operations
+from kvadmin.emulator.state import Azure
 from kvadmin.jobs.schedule import periodic_jobs
 from tests.reference import README, ROOT, marked, tables
-from vaults.models import Health
+from vaults import reveals
+from vaults.models import Health, Vault
+from vaults.sync import sync_inventory
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -170,11 +176,39 @@ def test_the_example_in_python_does_what_it_says(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "correct horse\n"
 
 
-def test_a_role_that_the_readme_tells_to_assign_is_one_that_the_emulator_knows() -> None:
-    assigned = re.findall(r'^assign "([^"]+)"', text_of(README), re.MULTILINE)
+# --- The least rights ------------------------------------------------------------------------------------------------
 
-    assert assigned
-    assert set(assigned) <= set(roles.ROLES)
+SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def least_rights(azure: Azure) -> Vault:
+    """One vault that kvadmin's identity has exactly the README's rights for, after a sweep."""
+    subscription = azure.add_subscription(SUBSCRIPTION, "Payments", kvadmin_roles=())
+    logs = azure.add_workspace("security", subscription_id=SUBSCRIPTION, customer_id=f"{SUBSCRIPTION[:-1]}2")
+    vault = azure.add_vault("pay-prod", subscription_id=SUBSCRIPTION, workspace=logs.resource_id)
+    azure.put_secret("pay-prod", "db-password", "correct horse")
+    scopes = {"SUBSCRIPTION": subscription, "VAULT": vault, "WORKSPACE": logs}
+    for role, scope in re.findall(r'^assign "([^"]+)" +\$(\w+)', text_of(README), re.MULTILINE):
+        azure.grant(identities.KVADMIN, role, scopes[scope].resource_id)
+    sync_inventory()
+    return Vault.objects.get()
+
+
+@pytest.mark.django_db
+def test_the_readmes_rights_are_enough_to_browse(least_rights: Vault) -> None:
+    names = [secret.name for secret in least_rights.secrets.all()]
+
+    assert (least_rights.health, least_rights.log_state, names) == ("ok", "ok", ["db-password"])
+
+
+@pytest.mark.django_db
+def test_the_readmes_rights_are_enough_to_reveal_and_to_find_the_read_in_the_log(least_rights: Vault) -> None:
+    read = reveals.reveal(Actor("1", "Ada"), least_rights.secrets.get(), reason="INC-1")
+    ingest_audit([least_rights.workspace_id])
+
+    assert read.value.expose() == "correct horse"
+    assert list(AccessEvent.objects.filter(is_read=True).values_list("match", "person")) == [("explained", "Ada")]
 
 
 # --- Names -----------------------------------------------------------------------------------------------------------

@@ -13,10 +13,9 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import valid_name
 from vaults import paging, search
 from vaults.models import Health, Secret, Subscription, Vault
-from vaults.standing import BLIND
+from vaults.standing import BLIND, FAILED
 
 TOO_LONG = {"max_length": f"A search may have {search.LONGEST} characters; this one has %(show_value)d."}
-FINE = (Health.OK, Health.UNKNOWN)
 
 
 def _text(label: str, placeholder: str = "") -> forms.CharField:
@@ -123,10 +122,10 @@ class VaultsForm(forms.Form):
         if asked["subscription"]:
             wanted &= Q(subscription__subscription_id=asked["subscription"])
         if asked["health"]:
-            wanted &= ~Q(health__in=FINE) if asked["health"] == "not-ok" else Q(health=asked["health"])
+            wanted &= FAILED if asked["health"] == "not-ok" else Q(health=asked["health"])
         if asked["log"]:
-            wanted &= Q(log_state__in=BLIND if asked["log"] == "blind" else ["ok"])
-        unhealthy = Case(When(health__in=FINE, then=Value(0)), default=Value(1))
+            wanted &= BLIND if asked["log"] == "blind" else Q(log_state=asked["log"])
+        unhealthy = Case(When(FAILED, then=Value(1)), default=Value(0))
         return vaults.filter(wanted).annotate(unhealthy=unhealthy).order_by(*self.SORTS[asked["sort"] or "name"][1])
 
 

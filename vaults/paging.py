@@ -13,6 +13,7 @@ from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
+from kvadmin.gateway.keyvault import valid_name
 from vaults.models import Secret
 
 PAGE = 50
@@ -81,9 +82,17 @@ def _read(cursor: str, sort: Sort) -> tuple[bool, tuple[str | datetime, int]]:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         way, place, pk = json.loads(text)
         known = way in {"a", "b"} and isinstance(place, str) and type(pk) is int and 0 < pk < 2**63
-        at = datetime.fromisoformat(place) if known and sort.is_time else place
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        at = _place(place, sort) if known else ""
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError):
         raise BadCursor from None
-    if not known or "\x00" in place or (isinstance(at, datetime) and at.tzinfo is None):
+    if not at:
         raise BadCursor
     return way == "b", (at, pk)
+
+
+def _place(text: str, sort: Sort) -> str | datetime:
+    """The place as the database takes it; "" where none of ours is written so. Raises ValueError, OverflowError."""
+    if not sort.is_time:
+        return text if valid_name(text) else ""
+    at = datetime.fromisoformat(text)
+    return at.astimezone(UTC) if at.tzinfo else ""

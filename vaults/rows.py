@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -116,12 +116,13 @@ def _haystack(vault: Vault, key: str, fact: Facts) -> str:
 
 def _adapters() -> Callable[[Facts], Iterable[Any]]:
     """Turns facts into what the database's driver takes, as the model's fields would."""
-    moment, document = connection.ops.adapt_datetimefield_value, connection.ops.adapt_json_value
+    document = connection.ops.adapt_json_value
+    moment = lru_cache(1024)(connection.ops.adapt_datetimefield_value)  # times repeat: created and changed at once
 
     def adapt(fact: Facts) -> Iterable[Any]:
         name, content_type, tags, enabled, managed, created, updated, start, end, level, days, vanished = fact
         times = moment(created), moment(updated), moment(start), moment(end)
-        return name, content_type, document(tags, DjangoJSONEncoder), enabled, managed, *times, level, days, vanished
+        return name, content_type, document(tags, None), enabled, managed, *times, level, days, vanished
 
     return adapt
 

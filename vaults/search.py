@@ -84,7 +84,7 @@ def haystack(
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text).lower()
+    return (text if text.isprintable() else _CONTROL.sub(" ", text)).lower()
 
 
 # --- What is asked ---------------------------------------------------------------------------------------------------
@@ -137,7 +137,8 @@ def find(visible: QuerySet[Secret], query: Query, *, after: str = "", size: int 
     ranked = sorted(_rank(query.name, key, pk) for pk, key in keys.items())[:CAP]
     start = bisect_right(ranked, _cursor(after)) if after else 0
     page = ranked[start : start + size]
-    rows = Secret.objects.select_related("vault").in_bulk([pk for _, _, pk in page])
+    shown = Secret.objects.select_related("vault").defer("haystack", "vault__tags", "vault__health_note")
+    rows = shown.in_bulk([pk for _, _, pk in page])
     last = start + size >= len(ranked)
     return Found([rows[pk] for _, _, pk in page if pk in rows], len(ranked), more, "" if last else _text(page[-1]))
 

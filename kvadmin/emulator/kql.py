@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -19,7 +19,18 @@ import duckdb_kql
 from duckdb_kql.translate import CLOCK_SLOT
 
 SEMANTIC, SYNTAX = "SemanticError", "SyntaxError"
-Schema = Mapping[str, Sequence[str]]  # the tables that exist, and their columns
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of a table, and those of them that hold nothing in any row: they need not be packed."""
+
+    columns: tuple[str, ...] = ()
+    unused: frozenset[str] = frozenset()
+
+
+NO_TABLE = Shape()
+Schema = Mapping[str, Shape]  # of the tables that exist
 
 # Both tables are known by name even while they don't exist: a leg that names one of them ends the scope of the other.
 TABLES = ("AZKVAuditLogs", "AzureDiagnostics")
@@ -31,7 +42,13 @@ TOKEN = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-MISSING_COLUMN = re.compile(r'Referenced column "([^"]+)"')
+# What DuckDB and duckdb-kql say of a column that is not there, in one place of a query or another.
+MISSING_COLUMN = re.compile(
+    r"""(?:Referenced[ ]column|Column|Alias[ ]with[ ]name)[ ]"([^"]+)"
+        [ ](?:not[ ]found|referenced[ ]that[ ]exists|in[ ]EXCLUDE[ ]list|exists,[ ]but)
+      | '([^']+)'[ ]is[ ]assigned[ ]by[ ]this[ ]same[ ]clause""",
+    re.VERBOSE,
+)
 MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist|schema error for '([^']+)' \(unknown table")
 IGNORE = "ignore null empty"
 RESHAPING = {"project", "project-away", "project-rename", "project-keep", "summarize", "distinct", "count"}
@@ -134,7 +151,7 @@ def _arguments(pieces: list[Token], position: int) -> tuple[str, list[Token], in
 
 def _column_or_default(name: str, default: list[Token], schema: Schema, scopes: list[Scope]) -> str:
     scope = scopes[-1]
-    if name in scope.made or name in schema.get(scope.table, ()):
+    if name in scope.made or name in schema.get(scope.table, NO_TABLE).columns:
         return name
     return "(" + "".join(_rewrite(default, schema, scopes)).strip() + ")"
 
@@ -143,7 +160,10 @@ def _pack(ignore: bool, schema: Schema, scope: Scope) -> str:  # noqa: FBT001 - 
     """A bag of every column; a marker in it asks for without_empties() when the answer is written."""
     if scope.reshaped:
         raise QueryError(SEMANTIC, "SEM0000", f"This emulator cannot run pack_all() after {scope.reshaped}")
-    columns = [*schema.get(scope.table, ()), *sorted(scope.made - set(schema.get(scope.table, ())))]
+    shape = schema.get(scope.table, NO_TABLE)
+    columns = [*shape.columns, *sorted(scope.made - set(shape.columns))]
+    if ignore:
+        columns = [column for column in columns if column not in shape.unused]
     marked = [f'"{IGNORE}", true'] if ignore else []
     return "bag_pack(" + ", ".join([*marked, *(f'"{column}", {column}' for column in columns)]) + ")"
 
@@ -194,7 +214,7 @@ def _is_path_or_call(pieces: list[Token], position: int) -> bool:
 
 
 def _same_case(word: str, schema: Schema, scope: Scope) -> None:
-    columns = schema.get(scope.table, ())
+    columns = schema.get(scope.table, NO_TABLE).columns
     if word in columns or word in scope.made or word in schema:
         return
     if word.lower() in {column.lower() for column in columns}:
@@ -202,15 +222,16 @@ def _same_case(word: str, schema: Schema, scope: Scope) -> None:
 
 
 @lru_cache(maxsize=64)
-def translate(query: str, shape: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, dict[str, object]]:
-    """DuckDB's SQL for a query over tables of that shape, and the values that go with it (the clock's is replaced).
+def translate(query: str, tables: tuple[tuple[str, Shape], ...]) -> tuple[str, dict[str, object]]:
+    """DuckDB's SQL for a query over these tables, and the values that go with it (the clock's is replaced).
 
     Kept per query text, because parsing KQL takes longer than running it. Raises QueryError for what Azure would
     refuse as well.
     """
-    schema = {table: list(columns) for table, columns in shape}
+    columns = {name: list(shape.columns) for name, shape in tables}
     try:
-        result = duckdb_kql.to_sql(prepare(query, schema), schema=schema, allow_write=False, query_now=ANY_MOMENT)
+        ready = prepare(query, dict(tables))
+        result = duckdb_kql.to_sql(ready, schema=columns, allow_write=False, query_now=ANY_MOMENT)
     except duckdb_kql.KqlSyntaxError as error:
         raise QueryError(SYNTAX, "SYN0002", f"Query could not be parsed: {error}") from None
     except duckdb_kql.KqlError as error:
@@ -220,7 +241,7 @@ def translate(query: str, shape: tuple[tuple[str, tuple[str, ...]], ...]) -> tup
 
 def run(connection: duckdb.DuckDBPyConnection, query: str, schema: Schema, now: datetime) -> duckdb.DuckDBPyConnection:
     """Execute a query on a connection that holds the tables of `schema`. Raises QueryError, or DuckDB's own errors."""
-    sql, values = translate(query, tuple((table, tuple(columns)) for table, columns in schema.items()))
+    sql, values = translate(query, tuple(schema.items()))
     if CLOCK_SLOT in values:
         values = {**values, CLOCK_SLOT: now.replace(tzinfo=None)}
     try:
@@ -235,7 +256,7 @@ def _refusal(query: str, text: str) -> QueryError:
         name = match.group(1) or match.group(2)
         what = f"Failed to resolve table or column expression named '{name}'"
     elif match := MISSING_COLUMN.search(text):
-        name = match.group(1)
+        name = match.group(1) or match.group(2)
         what = f"Failed to resolve column or scalar expression named '{name}'"
     else:
         return QueryError(SEMANTIC, "SEM0000", f"This emulator cannot run the query: {text}")

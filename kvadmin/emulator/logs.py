@@ -68,7 +68,7 @@ def _in_workspace(azure: Azure, request: Request, identity: Identity, customer_i
         return logbodies.no_workspace()
     if not _may_query(azure, identity, workspace):
         return logbodies.no_access()
-    return _with_faults(azure, workspace.name, lambda: _answer(azure, request, [workspace]))
+    return _with_faults(azure, request.host, workspace.name, lambda: _answer(azure, request, [workspace]))
 
 
 def _of_vault(azure: Azure, request: Request, identity: Identity, resource_id: str) -> Response:
@@ -77,7 +77,7 @@ def _of_vault(azure: Azure, request: Request, identity: Identity, resource_id: s
     readable = [w for w in list(azure.workspaces.values()) if _may_query(azure, identity, w)]
     if vault is None or not readable or not azure.can_read(identity, resource_id, QUERY_LOGS):
         return logbodies.no_access()
-    return _with_faults(azure, vault.name, lambda: _answer(azure, request, readable, resource_id))
+    return _with_faults(azure, request.host, vault.name, lambda: _answer(azure, request, readable, resource_id))
 
 
 def _may_query(azure: Azure, identity: Identity, workspace: Workspace) -> bool:
@@ -86,13 +86,13 @@ def _may_query(azure: Azure, identity: Identity, workspace: Workspace) -> bool:
     return azure.can_read(identity, workspace.resource_id, QUERY_LOGS)
 
 
-def _with_faults(azure: Azure, name: str, answer: Callable[[], Response]) -> Response:
+def _with_faults(azure: Azure, host: str, name: str, answer: Callable[[], Response]) -> Response:
     """The answer, unless a fault of that name says otherwise."""
     fault = azure.faults.take(name.lower(), "Query")
     if fault is None:
         return answer()
     if fault.kind in {"dns", "reset"}:
-        raise NetworkError(fault.kind, name)
+        raise NetworkError(fault.kind, host)
     if fault.kind not in {"slow", "truncated"}:
         return _faulty(fault)
     response = answer()

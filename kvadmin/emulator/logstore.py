@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import duckdb_kql
 
-from kvadmin.emulator import logtables
+from kvadmin.emulator import kql, logtables
 
 if TYPE_CHECKING:
     from kvadmin.emulator.resources import AuditRow, Workspace
@@ -109,8 +109,8 @@ class LogStore:
         self._seen = 0
         self._last: AuditRow | None = None
 
-    def open(self, azure: Azure, reach: Reach) -> tuple[duckdb.DuckDBPyConnection, dict[str, list[str]]]:
-        """A connection on which the tables within reach stand under their names, and the columns that they have.
+    def open(self, azure: Azure, reach: Reach) -> tuple[duckdb.DuckDBPyConnection, kql.Schema]:
+        """A connection on which the tables within reach stand under their names, and their shapes.
 
         The caller closes the connection.
         """
@@ -119,19 +119,19 @@ class LogStore:
             cursor = self._connection.cursor()
             cursor.execute("SET TimeZone='UTC'")
             views = {name: self._view(cursor, name, reach) for name in SHAPES}
-        return cursor, {name: columns for name, columns in views.items() if columns}
+        return cursor, {name: shape for name, shape in views.items() if shape.columns}
 
-    def _view(self, cursor: duckdb.DuckDBPyConnection, name: str, reach: Reach) -> list[str]:
-        """Make the view called `name`; its columns, or none when no such table exists."""
+    def _view(self, cursor: duckdb.DuckDBPyConnection, name: str, reach: Reach) -> kql.Shape:
+        """Make the view called `name`; its shape, without a column when no such table exists."""
         found = [(w, self._tables.get((w.resource_id.lower(), name))) for w in reach.workspaces]
         tables = [(workspace, table) for workspace, table in found if table and table.columns(reach.now)]
         shown = {column for _, table in tables for column in table.columns(reach.now)}
-        columns = [column for column in logtables.COLUMNS[name] if column in shown]
+        columns = tuple(column for column in logtables.COLUMNS[name] if column in shown)
         if columns:
             names = ", ".join(f'"{column}"' for column in columns)
             selects = (f'SELECT {names} FROM "{table.stored}" WHERE {reach.where(w)}' for w, table in tables)  # noqa: S608
             cursor.execute(f'CREATE TEMP VIEW "{name}" AS {" UNION ALL ".join(selects)}')
-        return columns
+        return kql.Shape(columns, frozenset(columns).difference(*(table.since for _, table in tables)))
 
     def _take_in(self, azure: Azure) -> None:
         """Append the rows that the cloud has logged since the last time."""

@@ -100,8 +100,9 @@ class Month:
         status: int = 200,
         object_path: str = "",
         text: str = "",
+        address: str = "",
     ) -> None:
-        """One row, unless it would lie in the future or before the month."""
+        """One row, unless it would lie in the future or before the month. `address`: where nobody said who they are."""
         if not self.now - timedelta(days=self.days) <= when <= self.now:
             return
         caller = using(who, client) if who else None
@@ -112,7 +113,7 @@ class Month:
                 status=status,
                 vault=vault,
                 identity=caller,
-                caller_address=who.address if who else "",
+                caller_address=who.address if who else address,
                 client_info=client.agent,
                 request_uri=self._uri(vault, path, client, when),
                 object_id_url=f"{vault.uri}{object_path}" if object_path else "",
@@ -169,9 +170,10 @@ class Month:
             )
         self.add(when, "SecretGet", vault, who, client, f"secrets/{name}/", 403, f"secrets/{name}", text)
 
-    def challenge(self, when: datetime, vault: Vault, client: Client, path: str) -> None:
+    def challenge(self, when: datetime, vault: Vault, who: Identity, client: Client, path: str) -> None:
         """The first call of a process goes out without a token."""
-        self.add(when - timedelta(milliseconds=140), "Authentication", vault, None, client, path, 401)
+        moment = when - timedelta(milliseconds=140)
+        self.add(moment, "Authentication", vault, None, client, path, 401, address=who.address)
 
     def browse(self, when: datetime, vault: Vault, who: Identity, client: Client) -> None:
         """The list of a vault's secrets."""
@@ -200,7 +202,7 @@ def _work(month: Month, workload: Workload) -> None:
     when = month.now - timedelta(days=month.days, hours=-random.uniform(0, workload.every))
     while when <= month.now:
         if random.random() < 0.04:
-            month.challenge(when, vault, workload.client, f"secrets/{workload.secrets[0]}/")
+            month.challenge(when, vault, workload.identity, workload.client, f"secrets/{workload.secrets[0]}/")
         for position, name in enumerate(workload.secrets):
             month.read(
                 when + timedelta(milliseconds=180 * position), vault.name, name, workload.identity, workload.client
@@ -222,7 +224,7 @@ def _day_of(month: Month, member: Staff, midnight: datetime) -> None:
 def _sitting(month: Month, when: datetime, vault: Vault, member: Staff) -> None:
     """The 401, a look at the list, then one or two values; sometimes a name is mistyped, sometimes one is refused."""
     random, who, client = month.random, member.identity, member.client
-    month.challenge(when, vault, client, "secrets?maxresults=25")
+    month.challenge(when, vault, who, client, "secrets?maxresults=25")
     month.browse(when, vault, who, client)
     names = vault.secrets.page("", 10_000)[0]
     for step in range(random.choice((1, 1, 2))):
@@ -268,7 +270,7 @@ def _incidents(month: Month) -> None:
 def _night_read(month: Month, midnight: datetime) -> None:
     """At 03:12 somebody whom nobody has seen before reads the database's password."""
     when, vault = midnight + timedelta(hours=3, minutes=12, seconds=41), month.azure.vault("pay-prod")
-    month.challenge(when, vault, people.CLI, "secrets/db-password/")
+    month.challenge(when, vault, people.NEWCOMER, people.CLI, "secrets/db-password/")
     month.read(when, vault.name, "db-password", people.NEWCOMER, people.CLI)
 
 

@@ -50,7 +50,7 @@ PLANS = (
     Plan("platform-legacy", PLATFORM, "prod", 28, "operations", rbac=False, team="platform", visible_in_arm=False),
     Plan("sandbox-dev", SANDBOX, "dev", 70, "", team="platform", location="swedencentral"),
     Plan("sandbox-data", SANDBOX, "dev", 10, "operations", team="data", fault=Fault("rbac")),
-    Plan("sandbox-load", SANDBOX, "dev", 10, "operations", team="platform", fault=Fault("throttled", retry_after=30)),
+    Plan("sandbox-load", SANDBOX, "dev", 10, "operations", team="platform", fault=Fault("throttled", retry_after=2)),
 )
 
 

@@ -159,7 +159,9 @@ class _Answer:
     properties: dict[str, Any] = field(default_factory=dict)
 
     def take(self, response: PipelineResponse[Any, Any]) -> None:
-        """Called for each answer, the 401 that asks for a token included: the last one counts."""
+        """Called for each answer: the last one counts. The 401 that asks for a token is none; its id is no read's."""
+        if response.http_response.status_code == 401:
+            return
         headers = response.http_response.headers
         self.request_id = headers.get("x-ms-request-id", "")[:64]
         self.region = headers.get("x-ms-keyvault-region", "")[:64]

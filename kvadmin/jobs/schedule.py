@@ -52,7 +52,7 @@ def register(jobs: tuple[Periodic, ...] | None = None) -> None:
 def tick(now: datetime | None = None) -> list[str]:
     """Queues every run that is due and returns their names. Runs missed while no worker was up are made up once."""
     now = now or timezone.now()
-    due = Schedule.objects.filter(paused=False, next_at__lte=now)
+    due = Schedule.objects.filter(paused=False, next_at__lte=now).order_by("id")  # as the table has them
     return [schedule.name for schedule in due if _enqueue(schedule, now)]
 
 

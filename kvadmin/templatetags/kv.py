@@ -126,6 +126,15 @@ def distance(seconds: float) -> str:
     return "just now" if seconds <= 0 else "in less than a minute"
 
 
+# --- Tags ------------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def pairs(tags: dict[str, str]) -> list[tuple[str, str]]:
+    """A dictionary's keys and values. A template's `tags.items` is the tag of that name where there is one."""
+    return list(tags.items())
+
+
 # --- Numbers ---------------------------------------------------------------------------------------------------------
 
 

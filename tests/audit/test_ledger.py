@@ -91,7 +91,8 @@ def refuse_inserts() -> None:
             )
         else:
             cursor.execute(
-                "CREATE TRIGGER no_more BEFORE INSERT ON audit_ledgerentry FOR EACH ROW EXECUTE FUNCTION ledger_refuse()"
+                "CREATE TRIGGER no_more BEFORE INSERT ON audit_ledgerentry "
+                "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()"
             )
 
 
@@ -120,7 +121,9 @@ def test_the_chain_of_honest_rows_is_intact() -> None:
         ("DELETE FROM audit_ledgerentry WHERE seq=2", 2, "row 2 is missing"),
         ("DELETE FROM audit_ledgerentry WHERE seq=1", 1, "row 1 is missing"),
         ("DELETE FROM audit_ledgerentry WHERE seq=3", 3, "rows are missing at the end"),
-        ("DELETE FROM audit_ledgerhead", 4, "rows are missing at the end"),
+        ("DELETE FROM audit_ledgerhead", 4, "the chain's head does not fit its last rows"),
+        ("UPDATE audit_ledgerhead SET seq=2", 4, "the chain's head does not fit its last rows"),
+        ("UPDATE audit_ledgerhead SET hash='0'", 4, "the chain's head does not fit its last rows"),
     ],
 )
 def test_verifying_names_the_first_row_that_does_not_hold(sql: str, first_bad: int, why: str) -> None:
@@ -134,6 +137,25 @@ def test_verifying_names_the_first_row_that_does_not_hold(sql: str, first_bad: i
     chain = ledger.verify()
 
     assert (chain.first_bad, chain.why) == (first_bad, why)
+
+
+def test_rows_that_come_while_the_chain_is_walked_are_no_break_of_it() -> None:
+    ledger.record(a.VAULT_SYNC, ADA)
+    writing = False
+
+    def somebody_writes(execute, sql, *rest):
+        """Another row is committed just before each look at the head."""
+        nonlocal writing
+        if not writing and sql.startswith("SELECT") and "audit_ledgerhead" in sql:
+            writing = True
+            ledger.record(a.VAULT_SYNC, ADA)
+            writing = False
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(somebody_writes):
+        chain = ledger.verify()
+
+    assert (chain.intact, LedgerHead.objects.get().seq) == (True, 3)
 
 
 def test_a_recorded_act_vanishes_with_the_transaction_it_belongs_to() -> None:

@@ -163,11 +163,11 @@ def test_a_reveal_links_to_the_row_of_azures_log_that_confirms_it(client: Client
 @pytest.mark.parametrize(
     ("log_state", "complete_up_to", "words"),
     [
-        ("ok", None, "Not shown yet"),
-        ("ok", timedelta(minutes=-5), "Not shown yet"),
-        ("ok", timedelta(minutes=5), "Unconfirmed: the log should show it"),
-        ("no-setting", timedelta(minutes=5), "Cannot be confirmed: no diagnostic setting"),
-        ("unknown", timedelta(minutes=5), "Cannot be confirmed: not known whether the vault sends a log"),
+        ("ok", None, "Not shown yet not taken in yet"),
+        ("ok", timedelta(minutes=-5), "Not shown yet complete up to 2"),
+        ("ok", timedelta(minutes=5), ", and not there"),
+        ("no-setting", timedelta(minutes=5), "Blind no diagnostic setting"),
+        ("unknown", timedelta(minutes=5), "Blind not known whether the vault sends a log"),
     ],
 )
 def test_a_reveal_that_azure_has_not_shown_says_why(

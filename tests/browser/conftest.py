@@ -36,6 +36,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+AT_REST = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 EXPECTED = "Failed to load resource"  # an answer with an error status, which a test may ask for
 
 
@@ -100,9 +101,10 @@ def axe() -> Callable[[Page], None]:
 
     def check(page: Page) -> None:
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.evaluate(AT_REST)
             found = Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
             assert found.violations_count == 0, f"{page.url} ({scheme})\n{found.generate_report()}"
-        page.emulate_media(color_scheme=None)
+        page.emulate_media(color_scheme=None, reduced_motion=None)
 
     return check

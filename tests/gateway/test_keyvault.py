@@ -135,6 +135,17 @@ def test_a_refusal_carries_the_request_id_that_azure_logged(azure: Azure, vault:
     assert error.request_id == azure.log[-1].correlation_id
 
 
+def test_a_lost_answer_does_not_pass_the_challenges_request_id_off_as_its_own(azure: Azure, vault: Vault):
+    met_first_here = azure.add_vault("lost-answer", subscription_id=SUBSCRIPTION)
+    azure.put_secret("lost-answer", "db-password", CANARY)
+    azure.faults.set("lost-answer", Fault("lost", operations=frozenset({"SecretGet"})))
+
+    error = failed_read(met_first_here)
+
+    assert [row.operation for row in azure.log] == ["Authentication", "SecretGet"]
+    assert (error.code, error.request_id) == ("unreachable", "")
+
+
 def test_a_disabled_secret_is_told_from_a_missing_right(azure: Azure, vault: Vault):
     azure.put_secret("pay-prod", "off", "x", enabled=False)
 

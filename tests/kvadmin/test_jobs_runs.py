@@ -43,7 +43,7 @@ def test_a_job_runs_once_and_keeps_what_it_returned(run_jobs: Run) -> None:
 
 
 def test_a_job_queued_in_a_transaction_that_is_rolled_back_never_runs(run_jobs: Run) -> None:
-    with pytest.raises(RuntimeError, match="undo"), transaction.atomic():  # noqa: PT012 - both lines are the act
+    with pytest.raises(RuntimeError, match="undo"), transaction.atomic():
         jobs.note.enqueue("hello")
         raise RuntimeError("undo")
 

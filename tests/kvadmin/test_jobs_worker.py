@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -43,6 +44,14 @@ def wait_until_it_began(folder: Path, worker: subprocess.Popen[str]) -> None:
     while not log(folder):
         assert worker.poll() is None, worker.communicate()[0]
         time.sleep(0.02)
+
+
+def forget_all_but_the_newest_worker() -> None:
+    """As if a minute had passed since the others were heard of."""
+    long_ago = timezone.now() - timedelta(minutes=2)
+    newest = WorkerBeat.objects.latest("id")
+    if WorkerBeat.objects.exclude(pk=newest.pk).update(seen_at=long_ago):
+        DBTaskResult.objects.filter(status="RUNNING").update(started_at=long_ago)
 
 
 def work_off() -> None:
@@ -83,6 +92,29 @@ def test_a_job_whose_worker_was_killed_in_the_middle_is_done_once_more(
     row = DBTaskResult.objects.get()
     assert log(tmp_path) == ["began", "began", "ended"]
     assert (row.status, len(row.worker_ids)) == ("SUCCESSFUL", 2)
+
+
+@pytest.mark.postgres
+def test_a_worker_whose_database_connection_is_cut_goes_on_and_its_job_is_done_once_more(
+    tmp_path: Path, worker: subprocess.Popen[str]
+) -> None:
+    jobs.hold.enqueue(str(tmp_path))
+    wait_until_it_began(tmp_path, worker)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    (tmp_path / "go").touch()
+
+    while DBTaskResult.objects.get().status != "SUCCESSFUL":
+        assert worker.poll() is None, worker.communicate()[0]
+        forget_all_but_the_newest_worker()
+        time.sleep(0.1)
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait() == 0
+    assert log(tmp_path)[-1] == "ended"
 
 
 def test_many_workers_share_the_queue_and_run_each_job_once(tmp_path: Path) -> None:

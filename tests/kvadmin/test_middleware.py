@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.test import Client
 
+from audit import ledger
 from vaults.models import Person
 
 pytestmark = pytest.mark.django_db
@@ -48,3 +50,39 @@ def test_no_answer_may_be_stored(client: Client, reader: Person, path: str) -> N
     client.force_login(reader)
 
     assert "no-store" in client.get(path)["Cache-Control"].split(", ")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/vaults/no-such/", "There is nothing here that you may see."),
+        ("/no-such-page/", "There is nothing here that you may see."),
+        ("/vaults/?page=1000000000", "This list has no page 1000000000: it ends with page 1."),
+    ],
+)
+def test_what_is_not_there_has_our_own_page_with_debug_too(
+    client: Client, reader: Person, path: str, sentence: str, debug: bool, settings
+) -> None:
+    settings.DEBUG = debug
+    client.force_login(reader)
+
+    page, fragment = client.get(path), client.get(path, headers=HTMX)
+
+    assert (page.status_code, fragment.status_code) == (404, 404)
+    assert f'<p class="lead">{sentence}</p>' in page.content.decode()
+    assert fragment.content.decode() == sentence
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_ledger_that_cannot_be_written_has_our_own_page_with_debug_too(
+    client: Client, reader: Person, debug: bool, settings
+) -> None:
+    settings.DEBUG = debug
+    client.force_login(reader)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_ledgerentry RENAME TO elsewhere")
+
+    answer = client.get("/roles/", headers=HTMX)
+
+    assert (answer.status_code, answer.content.decode()) == (503, ledger.LedgerUnavailable.sentence)

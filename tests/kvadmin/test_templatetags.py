@@ -142,10 +142,10 @@ def test_a_free_badge_is_escaped_too() -> None:
     [
         (None, "muted", "No expiry"),
         (-3, "bad", "Expired"),
-        (0, "bad", "Expires today"),
-        (1, "warn", "Expires in 1 day"),
-        (30, "warn", "Expires in 30 days"),
-        (31, "ok", "Expires in 31 days"),
+        (0, "bad", "Today"),
+        (1, "warn", "In 1 day"),
+        (30, "warn", "In 30 days"),
+        (31, "ok", "In 31 days"),
     ],
 )
 def test_an_expiry_is_told_in_words(days: int | None, tone: str, label: str) -> None:
@@ -181,3 +181,13 @@ def test_an_icon_is_silent_and_has_the_size_asked_for() -> None:
     assert 'width="20" height="20"' in shown
     assert 'aria-hidden="true"' in shown
     assert "style=" not in shown
+
+
+# --- Tags ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tags", [{}, {"team": "blue"}, {"items": "x", "keys": "y", "team": "blue"}])
+def test_tags_are_listed_whatever_they_are_called(tags: dict[str, str]) -> None:
+    source = "{% for tag, value in tags|pairs %}{{ tag }}={{ value }};{% endfor %}"
+
+    assert render(source, tags=tags) == "".join(f"{tag}={value};" for tag, value in tags.items())

@@ -13,6 +13,8 @@ from django.test import Client
 from django.urls import path
 from django.utils import timezone
 
+from audit.ledger import LedgerUnavailable
+from audit.models import LedgerEntry
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm
 from kvadmin.urls import handler400, handler403, handler404, handler500
 from kvadmin.urls import urlpatterns as real_urls
@@ -39,7 +41,12 @@ def _lose_the_database(request: HttpRequest) -> HttpResponse:
     raise OperationalError("connection to 10.0.0.4 refused")
 
 
+def _lose_the_ledger(request: HttpRequest) -> HttpResponse:
+    raise LedgerUnavailable
+
+
 urlpatterns = [
+    path("lose-the-ledger/", _lose_the_ledger),
     path("refuse/", _refuse),
     path("hide/", _hide),
     path("crash/", _crash),
@@ -212,8 +219,8 @@ def test_a_reader_is_shown_what_everybody_may_open(client: Client, reader: Perso
     assert pages_of(client, reader) == EVERYBODY
 
 
-def test_an_administrator_is_shown_people_roles_and_policies(client: Client, admin: Person) -> None:
-    assert pages_of(client, admin) == [*EVERYBODY, "People", "Roles", "Policies"]
+def test_an_administrator_is_shown_sweeps_people_roles_and_policies(client: Client, admin: Person) -> None:
+    assert pages_of(client, admin) == [*EVERYBODY, "Sweeps", "People", "Roles", "Policies"]
 
 
 def test_an_auditor_is_shown_audit_and_ledger(client: Client, auditor: Person) -> None:
@@ -309,6 +316,14 @@ def test_a_refusal_shows_its_reason(client: Client, reader: Person) -> None:
 
     assert response.status_code == 403
     assert "The policy on pay-prod forbids showing values." in response.content.decode()
+    assert "on record" not in response.content.decode()
+
+
+def test_a_refusal_says_that_it_is_on_record_only_where_it_is(client: Client, reader: Person) -> None:
+    client.force_login(reader)
+
+    assert "This refusal is on record." in client.get("/roles/").content.decode()
+    assert LedgerEntry.objects.get().phase == "refused"
 
 
 @broken_pages

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from kvadmin.emulator import doors
 from kvadmin.emulator.faults import Fault
+from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from vaults import search, sync
 from vaults.models import Health, LogState, Secret, SyncRun, Vault
@@ -191,6 +197,30 @@ def test_a_vault_keeps_what_is_known_of_it_while_it_fails(cloud: Azure) -> None:
     assert vault.listed_at < vault.checked_at  # type: ignore[operator]
 
 
+def test_a_vault_that_takes_too_long_is_cut_off(cloud: Azure) -> None:
+    vault = Vault.objects.create(name="slow", shown_name="slow", uri="https://slow.vault.azure.net/")
+    late = time.monotonic() - 1
+    batch = sync._Listing(vault, IMPATIENT, {}, pages=iter([[], []]), deadline=late).fetch()
+    assert batch.error is not None
+    assert (batch.last, batch.error.sentence) == (True, "Listing took too long and was cut off in the middle.")
+
+
+def test_a_fault_of_our_own_in_one_vault_is_that_vaults_failure(cloud: Azure) -> None:
+    vault = Vault.objects.create(name="odd", shown_name="odd", uri="https://odd.vault.azure.net/")
+    broken: Iterator[list[SecretProperties]] = (1 // 0 for _ in "x")  # type: ignore[misc]
+    batch = sync._Listing(vault, IMPATIENT, {}, pages=broken, deadline=time.monotonic() + 60).fetch()
+    assert (batch.last, batch.error is not None and batch.error.code) == (True, "bad-answer")
+
+
+def test_while_azure_is_out_of_reach_everything_stays_and_the_sweep_says_so(cloud: Azure) -> None:
+    sweep()
+    doors.drop_memory("tests")
+    run = sweep()
+    vault = Vault.objects.get()
+    assert run.note.startswith("Azure could not be asked which vaults there are. ")
+    assert (vault.vanished_at, vault.health != Health.OK, len(live("pay-prod"))) == (None, True, 3)
+
+
 # --- What ARM shows --------------------------------------------------------------------------------------------------
 def test_a_vault_that_arm_no_longer_shows_is_marked_and_revived_when_it_returns(cloud: Azure) -> None:
     cloud.add_vault("hr", subscription_id=SUBSCRIPTION)
@@ -229,6 +259,12 @@ def test_a_second_sweep_beside_a_running_one_is_skipped_and_says_so(cloud: Azure
     assert Vault.objects.count() == 0
 
 
+def test_the_database_itself_allows_one_running_sweep_only() -> None:
+    SyncRun.objects.create(state=SyncRun.State.RUNNING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SyncRun.objects.create(state=SyncRun.State.RUNNING)
+
+
 def test_a_sweep_whose_worker_died_does_not_stand_in_the_way(cloud: Azure) -> None:
     dead = SyncRun.objects.create(state=SyncRun.State.RUNNING, progressed_at=timezone.now() - 2 * sync.SILENT)
     run = sweep()
@@ -252,3 +288,14 @@ def test_a_finished_sweep_says_how_far_it_came(cloud: Azure) -> None:
     run = SyncRun.objects.get()
     assert (run.vaults_total, run.vaults_done, run.vaults_failed, run.note) == (1, 1, 0, "")
     assert SyncRun.objects.filter(finished_at__gte=F("started_at")).exists()
+
+
+def test_the_command_tells_what_a_sweep_did(cloud: Azure, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("sync_inventory")
+    assert capsys.readouterr().out == ("1 of 1 vaults listed, 0 failed; 3 secrets seen, 3 written, 0 vanished.\n")
+
+
+def test_the_command_fails_beside_a_running_sweep(cloud: Azure) -> None:
+    SyncRun.objects.create(state=SyncRun.State.RUNNING, progressed_at=timezone.now())
+    with pytest.raises(CommandError, match=r"^Another sweep is already running.$"):
+        call_command("sync_inventory")

@@ -8,12 +8,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from audit import clock
-from audit.models import LedgerEntry
+from audit.models import AccessEvent, LedgerEntry
+from audit.views.scope import events_for
 from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import inbox, policy, search
 from vaults.models import Person, Secret, SyncRun
-from vaults.standing import standing
+from vaults.standing import blind, standing
 from vaults.views.roles import signed_in
 
 FEW = 6  # rows of each list
@@ -26,11 +27,13 @@ def home(request: Request) -> HttpResponse:
     context = {
         "roles": policy.assignments(request.user),
         "standing": standing(vaults),
+        "blind": blind(vaults),
         "counts": _counts(secrets),
         "expiring": _expiring(secrets),
         "revealed": _revealed(request),
         "last_sweep": _last_sweep(request),
         **_requests(signed_in(request)),
+        "unexplained": _unexplained(request),
     }
     return render(request, "vaults/home.html", context)
 
@@ -61,6 +64,13 @@ def _revealed(request: Request) -> list[LedgerEntry]:
     acts = [a.SECRET_REVEAL.word, a.SECRET_BREAK_GLASS.word]
     mine = Q(person_id=str(request.user.pk), action__in=acts, phase=LedgerEntry.Phase.REVEALED)
     return list(LedgerEntry.objects.filter(mine).order_by("-seq")[:FEW])
+
+
+def _unexplained(request: Request) -> int:
+    """How often, within the auditor's reach, kvadmin's own credential was used outside kvadmin."""
+    if not policy.may(request.user, a.AUDIT_READ):
+        return 0
+    return events_for(request.user).filter(match=AccessEvent.Match.UNEXPLAINED).count()
 
 
 def _last_sweep(request: Request) -> SyncRun | None:

@@ -55,7 +55,8 @@ def _counted(request: Request, page: NumberedPage[Vault]) -> NumberedPage[Vault]
     mine = policy.visible_secrets(request.user).filter(vault__in=partly, vanished_at=None).order_by()
     counts = dict(mine.values_list("vault").annotate(Count("pk"))) if partly else {}
     for item in rows:
-        item.shown_count = counts.get(item.pk, 0) if item in partly else item.secret_count  # type: ignore[attr-defined]
+        shown = counts.get(item.pk, 0) if item in partly else item.secret_count
+        item.shown_count = shown if item.listed_at else None  # type: ignore[attr-defined] # None: not known
     page.object_list = rows
     return page
 

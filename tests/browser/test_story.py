@@ -1,0 +1,210 @@
+"""The whole way in a browser: sign in, find a secret, see its value for a moment, and find that read in the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from audit.ingest import ingest_audit
+from audit.models import LedgerEntry
+from kvadmin.emulator.state import Azure
+from tests.browser import world
+from vaults.models import Secret
+
+SECRET = "/vaults/pay-prod/secrets/db-password/"
+
+
+@pytest.fixture(autouse=True)
+def db_password(azure: Azure, transactional_db: None) -> Secret:
+    return world.build(azure)
+
+
+def reveal(page: Page, reason: str = "INC-7: the nightly job fails") -> None:
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Show the value").click()
+
+
+def shown(page: Page) -> str:
+    """The text of the value's block, exactly."""
+    return str(page.locator("[data-secret-value]").evaluate("node => node.textContent"))
+
+
+def test_from_the_sign_in_page_to_the_audit_page(
+    page: Page, base_url: str, signed_in: Callable[[Page, str], None]
+) -> None:
+    page.goto("/")
+    page.get_by_label("Username").fill("secrets-user")
+    page.get_by_label("Password").fill("pw")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url(base_url + "/")
+
+    page.keyboard.press("/")
+    page.keyboard.type("db-pass")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="db-password").click()
+    reveal(page)
+    expect(page.locator("[data-secret-value]")).to_be_visible()
+    assert shown(page) == world.VALUE
+
+    ingest_audit([world.WORKSPACE])
+    signed_in(page, "auditor")
+    page.goto("/audit/?secret=db-password")
+    row = page.locator("#audit-table tbody tr").filter(has_text="SecretGet")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("secrets-user")
+    expect(row).to_contain_text("INC-7: the nightly job fails")
+    expect(row).to_contain_text("Explained")
+
+
+def test_the_value_leaves_the_page_by_hide_by_escape_and_by_time(
+    page: Page, signed_in: Callable[[Page, str], None], settings
+) -> None:
+    settings.KVADMIN_REVEAL_SECONDS = 5
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    ways = [
+        lambda: page.get_by_role("button", name="Hide now").click(),
+        lambda: page.keyboard.press("Escape"),
+        lambda: None,
+    ]
+
+    for hide in ways:
+        reveal(page)
+        expect(page.locator("[data-secret-value]")).to_be_visible()
+        hide()
+        expect(page.locator("[data-secret-value]")).to_have_count(0, timeout=10_000)
+        assert "canary" not in page.content()
+
+
+def test_copying_gives_every_byte_and_the_escaped_view_shows_the_invisible_ones(
+    page: Page, signed_in: Callable[[Page, str], None]
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    reveal(page)
+
+    page.get_by_role("button", name="Escaped").click()
+    page.get_by_role("button", name="Copy exact value").click()
+
+    expect(page.locator("[data-secret-message]")).to_contain_text("opied")
+    assert page.evaluate("navigator.clipboard.readText()") == world.VALUE
+    assert shown(page) != world.VALUE
+
+
+def test_back_reload_and_another_person_find_no_value(page: Page, signed_in: Callable[[Page, str], None]) -> None:
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    reveal(page)
+    expect(page.locator("[data-secret-value]")).to_be_visible()
+
+    page.goto("/vaults/")
+    page.go_back()
+    assert "canary" not in page.content()
+    page.reload()
+    assert "canary" not in page.content()
+    signed_in(page, "reader")
+    page.goto(SECRET)
+    expect(page.get_by_text("You may not see this value")).to_be_visible()
+    assert "canary" not in page.content()
+
+
+def test_the_browser_keeps_nothing_of_a_value(page: Page, signed_in: Callable[[Page, str], None]) -> None:
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    reveal(page)
+    expect(page.locator("[data-secret-value]")).to_be_visible()
+
+    kept = page.evaluate(
+        """async () => JSON.stringify([
+            {...localStorage}, {...sessionStorage}, document.cookie, history.state, location.href,
+            (await indexedDB.databases()).length, await caches.keys(),
+            [...document.querySelectorAll('*')].flatMap(e => [...e.attributes].map(a => a.value)),
+            [...document.querySelectorAll('input, textarea')].map(e => e.value)])"""
+    )
+
+    assert "canary" not in kept
+    assert "not the canary" not in page.content()
+
+
+def test_a_refusal_keeps_the_reason_and_says_why(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    azure.put_secret("pay-prod", "db-password", "off", enabled=False)
+
+    reveal(page, "INC-8")
+
+    expect(page.get_by_role("alert")).to_contain_text("disabled")
+    expect(page.get_by_label("Reason")).to_have_value("INC-8")
+    assert LedgerEntry.objects.get(phase="failed").code == "disabled"
+
+
+@pytest.mark.parametrize(
+    ("username", "path"),
+    [
+        ("reader", "/"),
+        ("reader", "/vaults/"),
+        ("reader", "/vaults/pay-prod/"),
+        ("secrets-user", SECRET),
+        ("reader", SECRET),
+        ("reader", SECRET + "versions/"),
+        ("reader", "/search/?q=db"),
+        ("reader", "/search/?q=nothing-like-this"),
+        ("reader", "/help/"),
+        ("reader", "/audit/"),
+        ("reader", "/no/such/page"),
+        ("administrator", "/people/"),
+        ("administrator", "/roles/"),
+        ("administrator", "/roles/assign/"),
+        ("administrator", "/policies/"),
+        ("administrator", "/sync/"),
+        ("auditor", "/audit/"),
+        ("auditor", "/audit/ledger/"),
+        ("", "/sign-in/"),
+    ],
+)
+def test_every_page_is_accessible_and_fits_a_phone(
+    username: str, path: str, page: Page, signed_in: Callable[[Page, str], None], axe: Callable[[Page], None]
+) -> None:
+    if username:
+        signed_in(page, username)
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+
+    axe(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_an_open_value_is_accessible(
+    page: Page, signed_in: Callable[[Page, str], None], axe: Callable[[Page], None]
+) -> None:
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    reveal(page)
+    expect(page.locator("[data-secret-value]")).to_be_visible()
+
+    axe(page)
+
+
+def test_the_keyboard_reaches_everything(page: Page, signed_in: Callable[[Page, str], None]) -> None:
+    signed_in(page, "secrets-user")
+    page.goto("/")
+
+    page.keyboard.press("g")
+    page.keyboard.press("v")
+    page.wait_for_url("**/vaults/")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.goto(SECRET)
+    page.get_by_label("Reason").focus()
+    page.keyboard.type("INC-7 by keyboard")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("[data-secret-value]")).to_be_visible()

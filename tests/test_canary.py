@@ -1,0 +1,173 @@
+"""A known value is read, and then looked for everywhere: it stands in one answer, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+
+from kvadmin.emulator.faults import KINDS, Fault
+from kvadmin.emulator.state import Azure
+from tests import factories
+from vaults.models import Secret
+from vaults.sync import sync_inventory
+
+pytestmark = pytest.mark.django_db
+
+CANARY = "canary-5e1f"
+SUBSCRIPTION = "00000000-0000-0000-0000-00000000aaaa"
+REVEAL = "/vaults/pay-prod/secrets/db-password/reveal/"
+
+
+@pytest.fixture
+def db_password(azure: Azure) -> Secret:
+    azure.add_subscription(SUBSCRIPTION, "Payments")
+    azure.add_vault("pay-prod", subscription_id=SUBSCRIPTION, tags={"environment": "prod"})
+    azure.put_secret("pay-prod", "db-password", CANARY)
+    sync_inventory()
+    factories.policy("direct")
+    return Secret.objects.get()
+
+
+@pytest.fixture
+def ada(db_password: Secret, client: Client) -> Client:
+    """Somebody who may do everything that a person can do."""
+    person = factories.person("ada", "secrets-user")
+    factories.assign(person, "auditor")
+    factories.assign(person, "administrator")
+    client.force_login(person)
+    client.raise_request_exception = False
+    return client
+
+
+def reveal(client: Client) -> HttpResponse:
+    return client.post(REVEAL, {"reason": "INC-7"}, headers={"HX-Request": "true", "Accept": "application/json"})
+
+
+def everything_stored() -> Iterator[tuple[str, str]]:
+    """Every row of every table, with the table's name, as the database gives it."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 - names from the database
+            yield table, repr(cursor.fetchall())
+
+
+def cached() -> dict[str, object]:
+    """All that the cache of this process holds."""
+    return dict(cache._cache)  # type: ignore[attr-defined] # LocMemCache's own dictionary, which has no public name
+
+
+def pages() -> list[str]:
+    """The address of every page that a GET can open, with this company's names filled in."""
+    names = {"vault": "pay-prod", "secret": "db-password"}
+    found = [
+        "/",
+        "/vaults/",
+        "/search/?q=db",
+        "/sync/",
+        "/people/",
+        "/roles/",
+        "/roles/assign/",
+        "/policies/",
+        "/help/",
+    ]
+    found += ["/audit/", "/audit/ledger/", "/vaults/{vault}/", "/vaults/{vault}/secrets/{secret}/"]
+    found += ["/vaults/{vault}/secrets/{secret}/versions/"]
+    return [path.format(**names) for path in found]
+
+
+def test_the_value_is_in_its_answer_and_nowhere_else(
+    ada: Client, azure: Azure, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    answer = reveal(ada)
+
+    assert answer.content.decode().count(CANARY) == 1
+    assert CANARY not in repr(sorted(answer.headers.items()))
+    assert CANARY not in repr(answer.cookies)
+    assert [table for table, rows in everything_stored() if CANARY in rows] == []
+    assert CANARY not in caplog.text
+    assert CANARY not in repr(cached()) + repr(dict(ada.session.items()))
+
+
+def test_no_page_that_one_can_open_afterwards_shows_it(ada: Client, azure: Azure) -> None:
+    reveal(ada)
+
+    for path in pages():
+        answer = ada.get(path)
+        assert answer.status_code == 200, path
+        assert CANARY not in answer.content.decode(), path
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS - {"slow"}))
+def test_no_failure_of_azure_spills_it(
+    kind: str, ada: Client, azure: Azure, caplog: pytest.LogCaptureFixture, settings
+) -> None:
+    """With DEBUG on, too, where Django's error page would show every local variable."""
+    caplog.set_level(logging.DEBUG)
+    settings.DEBUG = True
+    azure.faults.set("pay-prod", Fault(kind))
+
+    answer = reveal(ada)
+
+    spilled = CANARY in answer.content.decode()
+    assert spilled == (answer.status_code == 200)
+    assert CANARY not in caplog.text
+    assert [table for table, rows in everything_stored() if CANARY in rows] == []
+
+
+def test_a_crash_right_after_the_read_spills_nothing(ada: Client, caplog: pytest.LogCaptureFixture, settings) -> None:
+    """The ledger breaks between Azure's answer and its outcome row: the worst moment, with the value in hand."""
+    settings.DEBUG = True
+    caplog.set_level(logging.DEBUG)
+    refuse_outcomes()
+
+    answer = reveal(ada)
+
+    assert answer.status_code == 503
+    assert CANARY not in answer.content.decode()
+    assert CANARY not in caplog.text
+
+
+def refuse_outcomes() -> None:
+    """The database takes intents and refuses every row that follows one."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON audit_ledgerentry WHEN NEW.phase <> 'intent' "
+                "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+            )
+        else:
+            cursor.execute(
+                "CREATE TRIGGER full_disk BEFORE INSERT ON audit_ledgerentry FOR EACH ROW "
+                "WHEN (NEW.phase <> 'intent') EXECUTE FUNCTION ledger_refuse()"
+            )
+
+
+def test_no_column_could_hold_a_value() -> None:
+    """A new column has to be looked at: is it metadata, or a way in?"""
+    suspicious = ("value", "plaintext", "password", "backup", "blob")
+    columns = [
+        f"{model.__name__}.{field.name}"
+        for model in apps.get_models()
+        if model._meta.app_label in {"vaults", "audit", "jobs"}
+        for field in model._meta.concrete_fields
+        if any(word in field.name.lower() for word in suspicious)
+    ]
+
+    assert columns == ["Person.password"]
+
+
+def test_looking_reads_nothing(ada: Client, azure: Azure) -> None:
+    """Azure's own log is the witness: no page, opened by somebody who may everything, reads a value."""
+    for path in pages():
+        ada.get(path)
+
+    assert [row.operation for row in azure.log if row.operation in {"SecretGet", "SecretBackup"}] == []
