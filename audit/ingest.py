@@ -1,9 +1,12 @@
-"""Azure's log -> AccessEvent: from the watermark, safe to repeat, safe to run twice at once, safe to kill anywhere."""
+"""Azure's log -> AccessEvent: from the watermark, safe to repeat, safe to run twice at once, safe to kill anywhere.
+
+A log is a workspace's, or that of one vault whose workspace is not known or cannot be read.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,25 +18,27 @@ from django.utils import timezone
 from audit import match, parse
 from audit.batches import batched
 from audit.models import AccessEvent, Watermark
+from audit.windows import Window, gap, steps, without
 from kvadmin.gateway import logs
 from kvadmin.gateway.errors import GatewayError
+from kvadmin.gateway.paging import Patience
 
 logger = logging.getLogger(__name__)
 
 MARGIN = timedelta(minutes=15)  # Key Vault may take ten minutes to deliver a row, and Log Analytics some to show it
-STEP = timedelta(days=7)  # the widest window asked for at once; the gateway caps the rows of one answer
-FLOOR = timedelta(seconds=10)  # a window this narrow is not halved again: its gap is put on record
 MOST_QUERIES = 500
 MORE = "There is more in the log than one run takes in. The next run goes on from here."
 REMATCH = timedelta(days=1)  # how far back reads are sorted again, at least
 BATCH = 500
+# What a row must hold to tell who did what from where. One that no row of a table ever held is shown as absent.
+COLUMNS = ("Status", "CorrelationId", "CallerIp", "ClientInfo", "RequestUri", "ObjectUrl", "Claims")
 
 
 @dataclass(slots=True)
 class Counts:
     """What one run did."""
 
-    workspaces: int = 0
+    logs: int = 0
     failed: int = 0
     rows: int = 0
     new: int = 0
@@ -41,45 +46,63 @@ class Counts:
     moved: match.Sorted = field(default_factory=match.Sorted)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    start: datetime
-    end: datetime
+def ingest_audit(
+    workspaces: Iterable[str],
+    vaults: Iterable[str] = (),
+    *,
+    most_queries: int = MOST_QUERIES,
+    patience: Patience = logs.INGEST,
+) -> Counts:
+    """Take in what these logs have shown since the last time, then sort all recent reads again.
 
-    def halves(self) -> tuple[Window, Window]:
-        middle = self.start + (self.end - self.start) / 2
-        return Window(self.start, middle), Window(middle, self.end)
-
-    @property
-    def is_narrow(self) -> bool:
-        return self.end - self.start <= FLOOR
-
-
-def ingest_audit(workspaces: Iterable[str], *, most_queries: int = MOST_QUERIES) -> Counts:
-    """Take in what these workspaces (their GUIDs) have shown since the last time, then sort all recent reads again.
-
-    One workspace's failure is put on record in its watermark and stops no other. A failure of the database is raised
-    once all have been tried, so that the job is run again. What `most_queries` per workspace leave is for the next run.
+    `workspaces` are GUIDs, `vaults` the ARM ids of vaults that are asked for their own log. One log's failure is put on
+    record in its watermark and stops no other. A failure of the database is raised once all have been tried, so that
+    the job is run again. What `most_queries` per log leave is for the next run.
     """
     now, counts = timezone.now(), Counts()
-    since, broken = now - REMATCH, None
-    for workspace_id in sorted({name.strip().lower() for name in workspaces if name.strip()}):
-        counts.workspaces += 1
-        mark, _ = Watermark.objects.get_or_create(workspace_id=workspace_id)
+    since = now - REMATCH
+
+    def forward(mark: Watermark) -> None:
+        nonlocal since
         since = min(since, _start(mark, now))
-        try:
-            _ingest_workspace(mark, now, counts, most_queries)
-        except GatewayError as error:
-            counts.failed += 1
-            _note(mark, now, error.code, error.sentence)
-        except DatabaseError as error:
-            counts.failed += 1
-            broken = error
-            logger.warning("The rows of workspace %s could not be stored: %s", workspace_id, type(error).__name__)
+        catch_up(mark, now, counts, most_queries=most_queries, patience=patience)
+
+    broken = each_log(watermarks_of(workspaces, vaults), counts, now, forward)
     counts.moved = match.rematch(since)
     if broken:
         raise broken
     return counts
+
+
+def watermarks_of(workspaces: Iterable[str], vaults: Iterable[str]) -> Iterator[Watermark]:
+    """One for each log, made where there is none yet; names are told apart without regard to case."""
+    for workspace_id in _names(workspaces):
+        yield Watermark.objects.get_or_create(workspace_id=workspace_id, resource_id="")[0]
+    for resource_id in _names(vaults):
+        yield Watermark.objects.get_or_create(workspace_id="", resource_id=resource_id)[0]
+
+
+def _names(words: Iterable[str]) -> list[str]:
+    return sorted({word.strip().lower() for word in words if word.strip()})
+
+
+def each_log(
+    marks: Iterable[Watermark], counts: Counts, now: datetime, work: Callable[[Watermark], None]
+) -> DatabaseError | None:
+    """Do the work for each log. Whatever fails is counted and put on record; the database's last failure is returned."""
+    broken = None
+    for mark in marks:
+        counts.logs += 1
+        try:
+            work(mark)
+        except GatewayError as error:
+            counts.failed += 1
+            note(mark, now, error.code, error.sentence)
+        except DatabaseError as error:
+            counts.failed += 1
+            broken = error
+            logger.warning("The rows of %s could not be stored: %s", mark, type(error).__name__)
+    return broken
 
 
 def ingest_rows(rows: Iterable[Mapping[str, Any]]) -> Counts:
@@ -93,23 +116,78 @@ def ingest_rows(rows: Iterable[Mapping[str, Any]]) -> Counts:
     return counts
 
 
-def _ingest_workspace(mark: Watermark, now: datetime, counts: Counts, most_queries: int) -> None:
-    """Window by window, oldest first, so that the watermark always stands behind a closed stretch."""
-    todo = [*_steps(_start(mark, now), now)][::-1]
+def catch_up(
+    mark: Watermark,
+    now: datetime,
+    counts: Counts,
+    *,
+    most_queries: int = MOST_QUERIES,
+    patience: Patience = logs.INGEST,
+) -> None:
+    """Take in one log from its watermark up to now, and put on record how that went."""
+    todo = list(steps(_start(mark, now), now))[::-1]
+    todo = take_in(mark, todo, now, counts, most_queries=most_queries, patience=patience)
+    note(mark, now, "behind" if todo else "", MORE if todo else "")
+
+
+def take_in(
+    mark: Watermark,
+    todo: list[Window],
+    now: datetime,
+    counts: Counts,
+    *,
+    most_queries: int = MOST_QUERIES,
+    patience: Patience = logs.INGEST,
+    newest_first: bool = False,
+) -> list[Window]:
+    """Ask for the windows on this stack, its last one first; what is left of them when `most_queries` are used up.
+
+    What is taken in is one closed stretch at any moment: an answer that was cut is asked for again in pieces.
+    """
     for _ in range(most_queries):
         if not todo:
             break
         window = todo.pop()
-        page = logs.query_audit(mark.workspace_id, window.start, window.end)
-        if page.partial and not window.is_narrow:
-            todo += window.halves()[::-1]
-            continue
-        _store(mark, window, page, now, counts)
-    _note(mark, now, "behind" if todo else "", MORE if todo else "")
+        page = patience.call(lambda: _ask(mark, window))  # noqa: B023 - called at once
+        head = None if newest_first else _head(window, page)
+        if head:
+            todo.append(Window(head.end, window.end))
+            rows = [row for row in page.rows if row["TimeGenerated"] < head.end]
+            _store(mark, head, logs.LogPage(rows), now, counts)
+        elif page.partial and not window.is_narrow:
+            pieces = _pieces(window, page)
+            todo += pieces if newest_first else pieces[::-1]
+        else:
+            _store(mark, window, page, now, counts)
+    return todo
+
+
+def _ask(mark: Watermark, window: Window) -> logs.LogPage:
+    if mark.workspace_id:
+        return logs.query_audit(mark.workspace_id, window.start, window.end)
+    return logs.query_audit_of_vault(mark.resource_id, window.start, window.end)
+
+
+def _head(window: Window, page: logs.LogPage) -> Window | None:
+    """The beginning of the window in which nothing is missing, where the answer tells it."""
+    until = page.complete_until
+    return Window(window.start, until) if until and window.start < until < window.end else None
+
+
+def _pieces(window: Window, page: logs.LogPage) -> list[Window]:
+    """As small as the rows that came say that they must be; halves where they say nothing."""
+    head = _head(window, page)
+    return window.pieces((head.end - head.start) * 0.8) if head else window.halves()
+
+
+def first_moment(now: datetime, days: int, mark: Watermark) -> datetime:
+    """`days` ago; or later, where the workspace, or kvadmin itself, does not keep rows for so long."""
+    kept = [days, settings.KVADMIN_AUDIT_DAYS, *([mark.retention_days] if mark.retention_days else [])]
+    return now - timedelta(days=min(kept))
 
 
 def _start(mark: Watermark, now: datetime) -> datetime:
-    return mark.resume_from or now - timedelta(days=settings.KVADMIN_INGEST_FIRST_DAYS)
+    return mark.resume_from or first_moment(now, settings.KVADMIN_INGEST_FIRST_DAYS, mark)
 
 
 def _resume(window: Window, now: datetime) -> datetime:
@@ -117,23 +195,28 @@ def _resume(window: Window, now: datetime) -> datetime:
     return min(window.end, now - max(MARGIN, timedelta(minutes=settings.KVADMIN_INGEST_OVERLAP_MINUTES)))
 
 
-def _steps(start: datetime, end: datetime) -> Iterator[Window]:
-    while start < end:
-        yield Window(start, min(start + STEP, end))
-        start += STEP
-
-
 @transaction.atomic
 def _store(mark: Watermark, window: Window, page: logs.LogPage, now: datetime, counts: Counts) -> None:
-    """Rows and watermark are committed together. The watermark's lock lets one writer per workspace in at a time."""
+    """Rows and watermark are committed together. The watermark's lock lets one writer per log in at a time."""
     locked = Watermark.objects.select_for_update().get(pk=mark.pk)
     new = _insert(list(_parsed(page.rows, counts)))
     locked.complete_from = min(locked.complete_from or window.start, window.start)
     locked.complete_up_to = max(locked.complete_up_to or window.start, min(window.end, now - MARGIN))
     locked.resume_from = max(locked.resume_from or window.start, _resume(window, now))
-    locked.gaps = without(locked.gaps, window) + ([_gap(window)] if page.partial else [])
-    locked.save(update_fields=["complete_from", "complete_up_to", "resume_from", "gaps"])
+    locked.gaps = without(locked.gaps, window) + ([gap(window)] if page.partial else [])
+    locked.columns = _columns(locked.columns, page.rows)
+    locked.save(update_fields=["complete_from", "complete_up_to", "resume_from", "gaps", "columns"])
     counts.new += new
+
+
+def _columns(known: dict[str, list[str]], rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Which of COLUMNS have ever held something, by table, now that these rows are known as well."""
+    found = {table: set(columns) for table, columns in known.items()}
+    for row in rows:
+        seen = found.setdefault(str(row["Source"]), set())
+        if len(seen) < len(COLUMNS):
+            seen.update(name for name in COLUMNS if row.get(name) not in (None, "", {}))
+    return {table: sorted(seen) for table, seen in found.items()}
 
 
 def _parsed(rows: Iterable[Mapping[str, Any]], counts: Counts) -> Iterator[parse.Event]:
@@ -162,21 +245,6 @@ def _model(event: parse.Event) -> AccessEvent:
     return AccessEvent(**{name: getattr(event, name) for name in event.__slots__})
 
 
-def _note(mark: Watermark, now: datetime, code: str, note: str) -> None:
-    Watermark.objects.filter(pk=mark.pk).update(tried_at=now, code=code[:40], note=note[:300])
-
-
-# --- Gaps ------------------------------------------------------------------------------------------------------------
-def _gap(window: Window) -> list[str]:
-    return [window.start.isoformat(), window.end.isoformat()]
-
-
-def without(gaps: Iterable[list[str]], window: Window) -> list[list[str]]:
-    """The gaps as far as they lie outside the window: it has now been answered in full, or is about to be noted."""
-    left: list[list[str]] = []
-    for start, end in ((datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in gaps):
-        if start < window.start:
-            left.append(_gap(Window(start, min(end, window.start))))
-        if end > window.end:
-            left.append(_gap(Window(max(start, window.end), end)))
-    return left
+def note(mark: Watermark, now: datetime, code: str, text: str) -> None:
+    """Put on record how the last try went."""
+    Watermark.objects.filter(pk=mark.pk).update(tried_at=now, code=code[:40], note=text[:300])

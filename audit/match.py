@@ -190,7 +190,8 @@ def _answered_challenges(fresh: QuerySet[AccessEvent]) -> Iterator[int]:
     rows = AccessEvent.objects.filter(challenge | Q(outcome=Outcome.OK), at__gte=first)
     waiting: dict[tuple[str, str, str], list[tuple[datetime, int]]] = {}
     # "denied" sorts before "ok": of two rows in the same microsecond the challenge comes first.
-    for row in rows.order_by("at", "outcome", "id").values_list("vault", "address", "agent", "at", "pk", "outcome"):
+    columns = rows.order_by("at", "outcome", "id").values_list("vault", "address", "agent", "at", "pk", "outcome")
+    for row in columns.iterator(chunk_size=2000):
         client, at, pk = row[:3], row[3], row[4]
         if row[5] != Outcome.OK:
             waiting.setdefault(client, []).append((at, pk))

@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from audit import finding_models  # noqa: F401 - this is where Django looks for models
+
 
 class LedgerEntry(models.Model):
     """One fact, added by audit/ledger.py and never changed: database triggers refuse UPDATE and DELETE.
@@ -138,6 +140,7 @@ class AccessEvent(models.Model):
             models.Index(fields=["vault", "name", "-at"], name="event_by_secret"),
             models.Index(fields=["who", "-at"], name="event_by_who"),
             models.Index(fields=["match", "-at"], name="event_by_match"),
+            models.Index(fields=["person_id", "-at"], name="event_by_person", condition=~models.Q(person_id="")),
         ]
 
     def __str__(self) -> str:
@@ -145,19 +148,67 @@ class AccessEvent(models.Model):
 
 
 class Watermark(models.Model):
-    """How far the access log of one workspace has been taken in. It moves only after the rows are committed."""
+    """How far an access log has been taken in: a workspace's, or one vault's. It moves only after its rows are stored.
 
-    workspace_id = models.CharField(max_length=36, unique=True)
+    A vault has one of its own where its workspace is not known or cannot be read: it is then asked through its own id.
+    """
+
+    workspace_id = models.CharField(max_length=36, blank=True)  # the GUID; empty for a vault's
+    resource_id = models.CharField(max_length=400, blank=True)  # a vault's ARM id, lower case; empty for a workspace's
     complete_from = models.DateTimeField(null=True)  # the first moment taken in: what came before is not known here
     complete_up_to = models.DateTimeField(null=True)
     resume_from = models.DateTimeField(null=True)  # where the next run begins: rows show up late
     gaps = models.JSONField(default=list)  # [from, to] in ISO format: windows that Azure answered only in part
+    columns = models.JSONField(default=dict)  # table: those of COLUMNS that ever held something there
+    retention_days = models.PositiveIntegerField(null=True)  # for how long the workspace keeps rows, where it is known
     tried_at = models.DateTimeField(null=True)
     code = models.CharField(max_length=40, blank=True)  # why the last try failed; empty: it did not
     note = models.CharField(max_length=300, blank=True)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace_id", "resource_id"], name="one_watermark_per_log"),
+            models.CheckConstraint(
+                condition=models.Q(workspace_id="") ^ models.Q(resource_id=""), name="watermark_of_one_log"
+            ),
+        ]
+
     def __str__(self) -> str:
-        return f"{self.workspace_id} up to {self.complete_up_to}"
+        return f"{self.workspace_id or self.resource_id} up to {self.complete_up_to}"
+
+
+class Backfill(models.Model):
+    """A run that takes in older rows than the first look at a log went back for, and how far it has come."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    days = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    asked_by = models.CharField(max_length=150, blank=True)  # empty: the command line
+    queued_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    progressed_at = models.DateTimeField(null=True)  # one that is silent for long has lost its worker
+    finished_at = models.DateTimeField(null=True)
+    logs_total = models.PositiveIntegerField(default=0)
+    logs_done = models.PositiveIntegerField(default=0)
+    logs_failed = models.PositiveIntegerField(default=0)
+    reached = models.DateTimeField(null=True)  # the log at hand is taken in back to here
+    rows = models.PositiveBigIntegerField(default=0)
+    new = models.PositiveBigIntegerField(default=0)
+    note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["state"], condition=models.Q(state="running"), name="one_backfill_at_a_time")
+        ]
+
+    def __str__(self) -> str:
+        return f"back-fill {self.pk}: {self.get_state_display()}"
 
 
 class OwnIdentity(models.Model):

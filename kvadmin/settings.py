@@ -48,6 +48,14 @@ KVADMIN_INGEST_OVERLAP_MINUTES = env.number("KVADMIN_INGEST_OVERLAP_MINUTES", 60
 KVADMIN_INGEST_FIRST_DAYS = env.number("KVADMIN_INGEST_FIRST_DAYS", 30, low=1, high=730)
 KVADMIN_SYNC_PARALLEL = env.number("KVADMIN_SYNC_PARALLEL", 8, low=1, high=64)
 
+# --- Evidence --------------------------------------------------------------------------------------------------------
+KVADMIN_AUDIT_DAYS = env.number("KVADMIN_AUDIT_DAYS", 730, low=30, high=4383)
+# An Ed25519 private key: 32 random bytes as base64. It signs checkpoints of the ledger.
+KVADMIN_CHECKPOINT_KEY = env.text("KVADMIN_CHECKPOINT_KEY")
+if KVADMIN_CHECKPOINT_KEY and not re.fullmatch(r"[A-Za-z0-9+/]{43}=", KVADMIN_CHECKPOINT_KEY):
+    raise ImproperlyConfigured("KVADMIN_CHECKPOINT_KEY: must be 32 random bytes as base64, such as openssl makes.")
+KVADMIN_CHECKPOINT_FILE = env.text("KVADMIN_CHECKPOINT_FILE")
+
 # --- Reveal ----------------------------------------------------------------------------------------------------------
 KVADMIN_REVEAL_SECONDS = env.number("KVADMIN_REVEAL_SECONDS", 30, low=5, high=600)
 KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, high=10_000)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.conf import settings
 
-from audit import ingest
+from django.db.models import Q
+
+from audit import backfill, ingest
+from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
 from vaults import requests, sync
-from vaults.models import SyncRun, Vault
+from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
 
 
@@ -24,7 +29,17 @@ def sync_inventory(run_id: int | None = None) -> int:
 @task(retries=2)
 def ingest_audit() -> int:
     """Takes in what Azure's access log has shown since the last time; how many rows were new."""
-    return ingest.ingest_audit(workspaces()).new
+    return ingest.ingest_audit(workspaces(), vaults_alone()).new
+
+
+@task(retries=2)
+def backfill_audit(run_id: int) -> int:
+    """Takes in older rows of the access log, as a row of Backfill asks for; how many were new."""
+    run = Backfill.objects.get(pk=run_id)
+    try:
+        return backfill.backfill_audit(run, workspaces(), vaults_alone()).new
+    except backfill.Busy:
+        return 0  # its row says so
 
 
 @task
@@ -43,3 +58,22 @@ def workspaces() -> set[str]:
     """The workspaces to read, by GUID: those of the settings, and those that the known vaults send their logs to."""
     known = Vault.objects.exclude(workspace_id="").values_list("workspace_id", flat=True).distinct().order_by()
     return {*settings.KVADMIN_WORKSPACES, *known}
+
+
+NOT_ASKED = (LogState.NO_SETTING, LogState.NOT_TO_WORKSPACE)  # there is nothing to ask for
+CLOSED = ("denied", "not-found")  # codes of a workspace that cannot be read
+
+
+def vaults_alone() -> set[str]:
+    """The vaults to ask for their own log, by ARM id: no workspace is known for them, or theirs cannot be read."""
+    closed = Watermark.objects.filter(code__in=CLOSED).exclude(workspace_id="").values_list("workspace_id", flat=True)
+    alone = Q(workspace_id="") | Q(workspace_id__in=_spellings(closed))
+    known = Vault.objects.filter(alone, vanished_at=None).exclude(resource_id="").exclude(log_state__in=NOT_ASKED)
+    return set(known.values_list("resource_id", flat=True))
+
+
+def _spellings(workspace_ids: Iterable[str]) -> set[str]:
+    """As the vaults have them: Azure tells a workspace's id in either case, and a watermark keeps the lower one."""
+    lower = set(workspace_ids)
+    known = Vault.objects.exclude(workspace_id="").values_list("workspace_id", flat=True).distinct().order_by()
+    return {name for name in known if name.lower() in lower}

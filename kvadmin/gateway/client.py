@@ -37,6 +37,7 @@ from urllib3.util.retry import Retry
 from kvadmin import __version__
 from kvadmin.gateway.credentials import credential_for
 from kvadmin.gateway.errors import refused
+from kvadmin.gateway.limits import Limiter
 
 USER_AGENT = f"kvadmin/{__version__}"
 CONNECT_SECONDS = 5
@@ -47,6 +48,9 @@ _HOSTS_KEPT = 64  # hosts whose connections stay open; a sweep visits far more, 
 _CONNECTIONS_PER_HOST = 32
 # A request waits for nobody: no retry, so that one reveal is one read in Azure's log, and no redirect to elsewhere.
 _CALLS: dict[str, Any] = {"retry_total": 0, "permit_redirects": False, "user_agent": USER_AGENT}
+# What Log Analytics allows one identity: queries at once, and queries in so many seconds. ("Azure Monitor service
+# limits", Log queries and language; https://learn.microsoft.com/azure/azure-monitor/service-limits)
+LOGS_AT_ONCE, LOGS_CALLS, LOGS_SECONDS = 5, 200, 30.0
 T = TypeVar("T")
 
 
@@ -284,3 +288,8 @@ def logs_client() -> LogsQueryClient:
     return _process.once(
         "logs", lambda: LogsQueryClient(credential(), endpoint=cloud().logs, transport=transport(), **_CALLS)
     )
+
+
+def logs_limiter() -> Limiter:
+    """The process's one limiter of calls to Log Analytics: all of an identity's queries count together there."""
+    return _process.once("logs limiter", lambda: Limiter(LOGS_AT_ONCE, LOGS_CALLS, LOGS_SECONDS))

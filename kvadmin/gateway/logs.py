@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -12,8 +12,9 @@ from azure.monitor.query import LogsQueryPartialResult, LogsQueryResult
 from django.conf import settings
 
 from kvadmin.gateway.classify import Need, call
-from kvadmin.gateway.client import logs_client
-from kvadmin.gateway.errors import refused
+from kvadmin.gateway.client import logs_client, logs_limiter
+from kvadmin.gateway.errors import Throttled, refused
+from kvadmin.gateway.paging import Patience
 
 DEDICATED, SHARED = "AZKVAuditLogs", "AzureDiagnostics"
 # The most rows of one answer. One more is asked for, so that a cut is noticed; Azure itself gives 500,000 or 64 MB.
@@ -21,6 +22,9 @@ MOST_ROWS = 20_000
 # How long Azure may take, in seconds, and how much longer kvadmin waits for the answer to arrive.
 SERVER_SECONDS, GRACE_SECONDS = 60, 15
 NEED = Need(role="Log Analytics Data Reader")
+# A job waits: a 429 is obeyed, and what heals within a minute or two is no failure.
+INGEST = Patience(tries=4, longest=60.0)
+Answer = LogsQueryResult | LogsQueryPartialResult
 
 OBJECT_ID_URI = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 UPN_URI = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"
@@ -81,6 +85,8 @@ def query() -> str:
 class LogPage:
     """The rows of a window, oldest first. `partial`: Azure, or MOST_ROWS, left some out, and `note` says why.
 
+    `complete_until`: where MOST_ROWS cut, the moment before which nothing is missing; None where Azure did.
+
     Each row has the keys Source, TimeGenerated (aware), VaultId (lower-case ARM id), OperationName, Status (int or
     None), ResultSignature, ResultDescription, CorrelationId, CallerIp, ClientInfo, ObjectUrl, RequestUri, DurationMs
     (int or None), TenantId, Claims (a dict, by the claims' own names) and Raw (the columns that had a value, as they
@@ -90,6 +96,7 @@ class LogPage:
     rows: list[dict[str, Any]]
     partial: bool = False
     note: str = ""
+    complete_until: datetime | None = None
 
 
 def query_audit(workspace_id: str, start: datetime, end: datetime) -> LogPage:
@@ -103,9 +110,20 @@ def query_audit(workspace_id: str, start: datetime, end: datetime) -> LogPage:
         NotFound: there is no such workspace.
         Denied, Throttled, ServerError, Unreachable, BadAnswer, SignInFailed, Refused: as their names say.
     """
-    answer = call(lambda: _ask(workspace_id, start, end), NEED)
-    # A row that cannot be read is an answer that cannot be trusted: the same care as for the call itself.
-    return call(lambda: _page(answer))
+    return _ask(lambda: logs_client().query_workspace(workspace_id, query(), **_window(start, end)))
+
+
+def query_audit_of_vault(resource_id: str, start: datetime, end: datetime) -> LogPage:
+    """The access log of one vault, wherever it sends it: for a vault whose workspace is not known or not readable.
+
+    `resource_id` is the vault's ARM id. Azure leaves out without a word what lies in workspaces that the identity may
+    not read; so an answer without rows does not say that there are none.
+
+    Raises:
+        NoTable: neither table exists in a workspace that can be read ("no-table").
+        Denied, NotFound, Throttled, ServerError, Unreachable, BadAnswer, SignInFailed, Refused: as their names say.
+    """
+    return _ask(lambda: logs_client().query_resource(resource_id, query(), **_window(start, end)))
 
 
 def literal(text: str) -> str:
@@ -120,24 +138,37 @@ def literal(text: str) -> str:
     return f'h"{escaped}"'
 
 
-def _ask(workspace_id: str, start: datetime, end: datetime) -> LogsQueryResult | LogsQueryPartialResult:
-    return logs_client().query_workspace(
-        workspace_id,
-        query(),
-        timespan=(start.astimezone(UTC), end.astimezone(UTC)),
-        server_timeout=SERVER_SECONDS,
-        read_timeout=SERVER_SECONDS + GRACE_SECONDS,
-    )
+def _ask(ask: Callable[[], Answer]) -> LogPage:
+    """One query, when it is its turn: Azure counts all of an identity's queries together."""
+    limiter = logs_limiter()
+    with limiter.turn():
+        try:
+            answer = call(ask, NEED)
+        except Throttled as error:
+            if error.retry_after:
+                limiter.hold(error.retry_after)
+            raise
+    # A row that cannot be read is an answer that cannot be trusted: the same care as for the call itself.
+    return call(lambda: _page(answer))
 
 
-def _page(answer: LogsQueryResult | LogsQueryPartialResult) -> LogPage:
+def _window(start: datetime, end: datetime) -> dict[str, Any]:
+    return {
+        "timespan": (start.astimezone(UTC), end.astimezone(UTC)),
+        "server_timeout": SERVER_SECONDS,
+        "read_timeout": SERVER_SECONDS + GRACE_SECONDS,
+    }
+
+
+def _page(answer: Answer) -> LogPage:
     partial = isinstance(answer, LogsQueryPartialResult)
     tables = answer.partial_data if isinstance(answer, LogsQueryPartialResult) else answer.tables
     rows = [_row(dict(zip(table.columns, row, strict=True))) for table in tables for row in table.rows]
     if partial:
         return LogPage(rows, partial=True, note=_note(cast(LogsQueryPartialResult, answer)))
     if len(rows) > MOST_ROWS:
-        return LogPage(rows[:MOST_ROWS], partial=True, note=f"There are more than {MOST_ROWS:,} rows in this window.")
+        note = f"There are more than {MOST_ROWS:,} rows in this window."
+        return LogPage(rows[:MOST_ROWS], partial=True, note=note, complete_until=rows[MOST_ROWS]["TimeGenerated"])
     return LogPage(rows)
 
 

@@ -20,12 +20,14 @@ from django.utils import timezone
 
 from audit import ingest, ledger
 from audit.models import AccessEvent, Watermark
+from audit.windows import FLOOR, STEP, Window, without
 from kvadmin import actions as a
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.identities import AZURE_CLI, KVADMIN, Identity
 from kvadmin.emulator.state import AuditRow, Azure, Workspace
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
+from kvadmin.gateway.paging import AT_ONCE
 from tests import factories
 from tests.audit.rows import ADA, VERSION
 from vaults import tasks
@@ -140,7 +142,7 @@ def test_running_again_changes_nothing(azure: Azure, logs: Workspace) -> None:
     before = list(AccessEvent.objects.order_by("pk").values())
 
     counts = ingest.ingest_audit([LOGS, LOGS.upper(), f" {LOGS} "])
-    assert (counts.workspaces, counts.new) == (1, 0)
+    assert (counts.logs, counts.new) == (1, 0)
     assert list(AccessEvent.objects.order_by("pk").values()) == before
 
 
@@ -209,7 +211,7 @@ def test_what_cannot_be_asked_for_any_finer_is_put_on_record_as_a_gap(azure: Azu
 
     [[start, end]] = Watermark.objects.get().gaps
     assert datetime.fromisoformat(start) <= moment < datetime.fromisoformat(end)
-    assert datetime.fromisoformat(end) - datetime.fromisoformat(start) <= ingest.FLOOR
+    assert datetime.fromisoformat(end) - datetime.fromisoformat(start) <= FLOOR
     assert len(stored()) == 3
 
 
@@ -243,7 +245,7 @@ def test_a_window_takes_its_stretch_out_of_a_gap(window: tuple[float, float], le
         return [(day + timedelta(hours=start)).isoformat(), (day + timedelta(hours=end)).isoformat()]
 
     start, end = (datetime.fromisoformat(moment) for moment in hours(*window))
-    assert ingest.without([hours(2, 4)], ingest.Window(start, end)) == [hours(*pair) for pair in left]
+    assert without([hours(2, 4)], Window(start, end)) == [hours(*pair) for pair in left]
 
 
 # --- Failures --------------------------------------------------------------------------------------------------------
@@ -254,7 +256,7 @@ def test_one_workspace_that_fails_stops_no_other_and_says_why(azure: Azure, logs
     wanted = log(azure)
     counts = ingest.ingest_audit([MORE_LOGS, LOGS])
 
-    assert (counts.workspaces, counts.failed, stored()) == (2, 1, [wanted])
+    assert (counts.logs, counts.failed, stored()) == (2, 1, [wanted])
     mark = Watermark.objects.get(workspace_id=MORE_LOGS)
     assert (mark.complete_up_to, mark.code) == (None, "denied")
     assert mark.note == "Azure refused this: kvadmin's identity may not do it."
@@ -265,7 +267,7 @@ def test_a_failure_keeps_what_was_taken_in_and_is_forgotten_after_a_success(azur
     ingest.ingest_audit([LOGS])
     before = Watermark.objects.get().complete_up_to
     azure.faults.set("logs", Fault("throttled"))
-    ingest.ingest_audit([LOGS])
+    ingest.ingest_audit([LOGS], patience=AT_ONCE)
     mark = Watermark.objects.get()
     assert (stored(), mark.complete_up_to, mark.code) == ([wanted], before, "throttled")
 
@@ -285,7 +287,7 @@ def test_a_back_fill_goes_on_where_the_run_before_it_stopped(azure: Azure, logs:
     oldest, newest = log(azure, timezone.now() - timedelta(days=29)), log(azure)
     ingest.ingest_audit([LOGS], most_queries=2)
     mark = Watermark.objects.get()
-    assert (stored(), mark.code, mark.complete_up_to - mark.complete_from) == ([oldest], "behind", 2 * ingest.STEP)
+    assert (stored(), mark.code, mark.complete_up_to - mark.complete_from) == ([oldest], "behind", 2 * STEP)
 
     ingest.ingest_audit([LOGS])
     assert (stored(), Watermark.objects.get().code) == ([oldest, newest], "")
@@ -361,7 +363,7 @@ def test_the_command_says_what_it_did_and_fails_when_a_workspace_does(azure: Azu
     assert out.getvalue().startswith("1 rows, 1 of them new, 0 not readable; moved to explained 0, around 1,")
 
     logs.readable = False
-    with pytest.raises(CommandError, match="Not read: 1 of 1 workspaces"):
+    with pytest.raises(CommandError, match="Not read: 1 of 1 logs"):
         call_command("ingest_audit", stdout=out)
 
 

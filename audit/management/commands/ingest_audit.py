@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit import ingest, shapes
 from audit.ingest import Counts
-from vaults.tasks import workspaces
+from vaults.tasks import vaults_alone, workspaces
 
 
 class Command(BaseCommand):
@@ -25,10 +25,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, file: str | None = None, **options: Any) -> None:
-        counts = ingest.ingest_rows(_rows(file)) if file else ingest.ingest_audit(workspaces())
+        counts = ingest.ingest_rows(_rows(file)) if file else ingest.ingest_audit(workspaces(), vaults_alone())
         self.stdout.write(_sentence(counts))
         if counts.failed:
-            raise CommandError(f"Not read: {counts.failed} of {counts.workspaces} workspaces. The audit page says why.")
+            raise CommandError(f"Not read: {counts.failed} of {counts.logs} logs. The coverage page says why.")
 
 
 def _rows(file: str) -> Iterator[dict[str, Any]]:
