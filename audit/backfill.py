@@ -24,6 +24,7 @@ State = Backfill.State
 SILENT = timedelta(minutes=15)  # a running one that reports nothing for so long has lost its worker
 MOST_DAYS = 4383  # twelve years: longer than any workspace keeps rows
 BUSY = "Another back-fill is already running."
+LOST = "Its worker stopped in the middle. Start it again to go on."
 STOPPED = "The back-fill stopped because of an error in kvadmin; its log has the details. Start it again to go on."
 
 
@@ -62,7 +63,7 @@ def _claim(run: Backfill, logs_total: int) -> None:
     """Make this run the running one; the database allows only one."""
     now = timezone.now()
     silent = Backfill.objects.filter(state=State.RUNNING, progressed_at__lt=now - SILENT).exclude(pk=run.pk)
-    silent.update(state=State.FAILED, finished_at=now, note="Its worker stopped in the middle. Start it again to go on.")
+    silent.update(state=State.FAILED, finished_at=now, note=LOST)
     run.state, run.started_at, run.progressed_at, run.logs_total = State.RUNNING, now, now, logs_total
     run.logs_done = run.logs_failed = run.rows = run.new = 0
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audit.coverage import BLIND, Logged, watermarks, zulu
+from audit.coverage import Logged, blind, watermarks, zulu
 from audit.models import LedgerEntry, Watermark
 
 
@@ -37,10 +37,11 @@ def _confirmed(entry: LedgerEntry, vault: Logged | None, marks: dict[str, Waterm
     event_id = getattr(entry, "event_id", None)
     if event_id is not None:
         return Confirmed("ok", "Confirmed", event_id=event_id)
-    if vault is None or vault.log_state != "ok":
-        why = BLIND.get(vault.log_state, "") if vault else ""
+    mark = marks.get(entry.vault)
+    if vault is None or (vault.log_state != "ok" and mark is None) or blind(vault, mark):
+        why = blind(vault, mark) if vault else ""
         return Confirmed("muted", "Blind", why or "not known whether the vault sends a log")
-    up_to = mark.complete_up_to if (mark := marks.get(vault.workspace_id.lower())) else None
+    up_to = mark.complete_up_to if mark else None
     if up_to is None or entry.at > up_to:
         return Confirmed("info", "Not shown yet", f"complete up to {zulu(up_to)}" if up_to else "not taken in yet")
     return Confirmed("warn", "Unconfirmed", f"complete up to {zulu(up_to)}, and not there")

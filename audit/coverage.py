@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+from django.conf import settings
+from django.utils import timezone
 
 from audit.models import Watermark
 
@@ -15,12 +18,14 @@ BLIND = {
     "not-to-workspace": "its log does not go to a workspace",
     "unreadable": "its workspace cannot be read",
 }
+HIDDEN = "unreadable"  # then the vault is asked for its own log, which may succeed
 
 
 class Logged(Protocol):
-    """What is asked of a vault: its lower-case name, whether its log can be read, and the workspace that holds it."""
+    """What is asked of a vault: its lower-case name and ARM id, whether its log can be read, and where that lies."""
 
     name: str
+    resource_id: str
     log_state: str
     workspace_id: str
 
@@ -33,10 +38,15 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A workspace whose last try failed, in our own words, and how many of the vaults it concerns."""
+    """A log whose last try failed, in our own words, and how many of the vaults it concerns."""
 
     mark: Watermark
     vaults: int
+
+
+def kept_from() -> datetime:
+    """From when on kvadmin keeps events: what is older is deleted."""
+    return timezone.now() - timedelta(days=settings.KVADMIN_AUDIT_DAYS)
 
 
 @dataclass(slots=True)
@@ -45,29 +55,31 @@ class Coverage:
 
     up_to: datetime | None = None  # the earliest of their watermarks: later than this, a list may lack rows
     since: datetime | None = None  # the latest of their beginnings: earlier than this, a list may lack rows
-    waiting: int = 0  # vaults whose workspace has not been taken in yet
+    waiting: int = 0  # vaults whose log has not been taken in yet
     blind: list[Blind] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     stale: list[Stale] = field(default_factory=list)
     gaps: list[tuple[datetime, datetime]] = field(default_factory=list)
+    kept_from: datetime = field(default_factory=kept_from)
 
 
 def coverage(vaults: Iterable[Logged]) -> Coverage:
     """The coverage of these vaults together. One query beside the vaults' own."""
     watched = list(vaults)
     marks, found = watermarks(watched), Coverage()
-    per_mark: dict[str, int] = {}
+    per_mark: dict[int, tuple[Watermark, int]] = {}
     for vault in watched:
-        if vault.log_state in BLIND:
-            found.blind.append(Blind(vault.name, BLIND[vault.log_state]))
+        mark = marks.get(vault.name)
+        if why := blind(vault, mark):
+            found.blind.append(Blind(vault.name, why))
+        elif mark is not None:
+            per_mark[mark.pk] = (mark, per_mark.get(mark.pk, (mark, 0))[1] + 1)
         elif vault.log_state != "ok":
             found.unchecked.append(vault.name)
-        elif vault.workspace_id.lower() in marks:
-            per_mark[vault.workspace_id.lower()] = per_mark.get(vault.workspace_id.lower(), 0) + 1
         else:
             found.waiting += 1
-    for workspace_id, vaults_there in per_mark.items():
-        _add(found, marks[workspace_id], vaults_there)
+    for mark, vaults_there in per_mark.values():
+        _add(found, mark, vaults_there)
     return found
 
 
@@ -83,9 +95,40 @@ def _add(found: Coverage, mark: Watermark, vaults: int) -> None:
 
 
 def watermarks(vaults: Iterable[Logged]) -> dict[str, Watermark]:
-    """The watermarks of the vaults' workspaces, by workspace id. One query."""
-    wanted = {vault.workspace_id.lower() for vault in vaults if vault.workspace_id}
-    return {mark.workspace_id: mark for mark in Watermark.objects.filter(workspace_id__in=wanted)}
+    """The watermark that counts for each vault, by the vault's name, where there is one. One query."""
+    watched = list(vaults)
+    workspaces = {vault.workspace_id.lower() for vault in watched if vault.workspace_id}
+    resources = {vault.resource_id.lower() for vault in watched if vault.resource_id}
+    marks = list(Watermark.objects.filter(workspace_id__in=workspaces | {""}, resource_id__in=resources | {""}))
+    by_log = {mark.workspace_id or mark.resource_id: mark for mark in marks}
+    found = {vault.name: _better(_shared(vault, by_log), _own(vault, by_log)) for vault in watched}
+    return {name: mark for name, mark in found.items() if mark is not None}
+
+
+def _shared(vault: Logged, by_log: dict[str, Watermark]) -> Watermark | None:
+    """Its workspace's, while it is known to send its log there."""
+    return by_log.get(vault.workspace_id.lower()) if vault.log_state == "ok" else None
+
+
+def _own(vault: Logged, by_log: dict[str, Watermark]) -> Watermark | None:
+    """The vault's own. One without any row counts for nothing: Azure leaves hidden workspaces out without a word."""
+    mark = by_log.get(vault.resource_id.lower()) if vault.resource_id else None
+    return mark if mark is not None and mark.columns else None
+
+
+def _better(workspace: Watermark | None, own: Watermark | None) -> Watermark | None:
+    """The one that reaches further; the workspace's where neither does."""
+    if workspace is None or own is None or own.complete_up_to is None:
+        return workspace or own
+    ahead = workspace.complete_up_to is None or workspace.complete_up_to < own.complete_up_to
+    return own if ahead else workspace
+
+
+def blind(vault: Logged, mark: Watermark | None) -> str:
+    """Why nothing that happens in the vault shows; "" when it does, or when that is not known."""
+    if vault.log_state == HIDDEN and mark is not None and mark.resource_id and mark.complete_up_to:
+        return ""  # the workspace is hidden, and yet the vault's own log is answered
+    return BLIND.get(vault.log_state, "")
 
 
 def gaps_of(mark: Watermark) -> list[tuple[datetime, datetime]]:
@@ -95,9 +138,9 @@ def gaps_of(mark: Watermark) -> list[tuple[datetime, datetime]]:
 def silence(vault: Logged, mark: Watermark | None, *, seen: bool) -> str:
     """What a list of one vault's reads, empty or not, can and cannot know: one or two sentences."""
     said = "" if seen else "No read seen. "
-    if vault.log_state in BLIND:
-        return f"{said}This vault is blind ({BLIND[vault.log_state]}): reads around kvadmin do not show."
-    if vault.log_state != "ok":
+    if why := blind(vault, mark):
+        return f"{said}This vault is blind ({why}): reads around kvadmin do not show."
+    if vault.log_state != "ok" and mark is None:
         return f"{said}Whether this vault sends an access log has not been checked yet."
     if mark is None or mark.complete_up_to is None or mark.complete_from is None:
         return f"{said}Azure's log of this vault has not been taken in yet."
@@ -105,6 +148,16 @@ def silence(vault: Logged, mark: Watermark | None, *, seen: bool) -> str:
     if mark.gaps:
         text += f", but for {len(mark.gaps)} gap{'s' if len(mark.gaps) != 1 else ''}"
     return f"{text}, and blind since: {mark.note}" if mark.code else f"{text}."
+
+
+def remember_retention(workspace_id: str, days: int | None) -> None:
+    """Keep for how long a workspace keeps its rows, as Azure describes it. Written only when it differs."""
+    if not workspace_id or days is None or days <= 0:
+        return
+    name = workspace_id.lower()
+    mark, made = Watermark.objects.get_or_create(workspace_id=name, resource_id="", defaults={"retention_days": days})
+    if not made and mark.retention_days != days:
+        Watermark.objects.filter(pk=mark.pk).update(retention_days=days)
 
 
 def zulu(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from audit.checkpoints import Mismatch
 from audit.ledger import Chain
 from audit.models import AccessEvent
 
@@ -58,3 +59,9 @@ def explain_chain(chain: Chain) -> str:
     if chain.intact:
         return f"The chain holds: {rows}, none changed, none missing."
     return f"The chain is broken at row {chain.first_bad:,}: {chain.why}. Sound before it: {rows}."
+
+
+def explain_mismatch(found: Mismatch) -> str:
+    """Which checkpoint the ledger no longer agrees with, in one sentence."""
+    made = found.checkpoint
+    return f"The checkpoint of row {made.seq:,}, made at {made.at}, no longer matches: {found.why}."

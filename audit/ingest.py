@@ -89,7 +89,7 @@ def _names(words: Iterable[str]) -> list[str]:
 def each_log(
     marks: Iterable[Watermark], counts: Counts, now: datetime, work: Callable[[Watermark], None]
 ) -> DatabaseError | None:
-    """Do the work for each log. Whatever fails is counted and put on record; the database's last failure is returned."""
+    """Do the work for each log. What fails is counted and put on record; the database's last failure is returned."""
     broken = None
     for mark in marks:
         counts.logs += 1

@@ -88,12 +88,12 @@ class _Act:
 class Attempt:
     """An act whose intent is on record. `revealed` puts its outcome on record; leaving without one means failure."""
 
-    def __init__(self, act: _Act, *, durable: bool = True) -> None:
+    def __init__(self, act: _Act, *, durable: bool = True, note: str = "") -> None:
         self._act = act
         self.id = act.id
         self.closed = False
         self._durable = durable
-        _append(act, Phase.INTENT, durable=durable)
+        _append(act, Phase.INTENT, durable=durable, note=note)
 
     def revealed(self, *, version: str, request_id: str, region: str) -> None:
         """Put on record that Azure gave the value out: which version, and the id Azure logs for this read."""
@@ -104,10 +104,14 @@ class Attempt:
         """Put on record that Azure gave the value out, and kvadmin to nobody: the grant had ended meanwhile."""
         self._close(Phase.WITHHELD, code=code, note=note, request_id=request_id)
 
-    def failed(self, error: BaseException) -> None:
+    def done(self, *, note: str) -> None:
+        """Put on record that an act which hands out no value is over, and in a sentence of our own what came of it."""
+        self._close(Phase.DONE, note=note)
+
+    def failed(self, error: BaseException, *, note: str = "") -> None:
         """Put on record that it came to nothing, with the error's own code. Its text stays out of the ledger."""
         code = str(getattr(error, "code", "") or "crashed")
-        self._close(Phase.FAILED, code=code, request_id=str(getattr(error, "request_id", "") or ""))
+        self._close(Phase.FAILED, code=code, note=note, request_id=str(getattr(error, "request_id", "") or ""))
 
     def _close(self, phase: LedgerEntry.Phase, **outcome: str) -> None:
         if not self.closed:
@@ -137,6 +141,14 @@ def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Mo
     The caller commits both before Azure is called, and closes the attempt with the outcome.
     """
     return Attempt(_Act(action, actor, target, reason, move), durable=False)
+
+
+def start(action: Action, actor: Actor, target: Target = NOTHING, *, note: str) -> Attempt:
+    """Put on record, at once, that an act begins which ends later than the function that starts it: an export.
+
+    `note` says what it is. The caller closes it with `done` or `failed`. Raises LedgerUnavailable.
+    """
+    return Attempt(_Act(action, actor, target), note=note)
 
 
 def revealed_since(actor: Actor, since: datetime) -> int:
@@ -257,6 +269,36 @@ def verify() -> Chain:
     if at_head != before.hash or after.seq < seq or (after.seq == seq and after.hash != previous):
         return Chain(seq, seq + 1, "the chain's head does not fit its last rows")
     return Chain(seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A part of the chain: `chain.rows` is the last row that holds, `hash` its hash; `at_end`: no row follows it."""
+
+    chain: Chain
+    hash: str
+    at_end: bool = False
+
+
+def verify_some(after: int, previous: str, most: int) -> Walked:
+    """Walk at most so many rows, from the one behind row `after`, whose hash was seen to be `previous`.
+
+    For whoever looks at the chain a little at a time; 0 begins at its beginning.
+    """
+    before = _head()
+    seq, previous = after, previous if after else GENESIS
+    for entry in LedgerEntry.objects.filter(seq__gt=after).order_by("seq")[:most]:
+        why = _fault(entry, seq + 1, previous)
+        if not why and entry.seq == before.seq and entry.hash != before.hash:
+            why = "the chain's head does not fit its last rows"
+        if why:
+            return Walked(Chain(seq, min(entry.seq, seq + 1), why), previous)
+        seq, previous = entry.seq, entry.hash
+    at_end = seq - after < most
+    if after > before.seq or (at_end and seq < before.seq):
+        last = min(seq, before.seq)
+        return Walked(Chain(last, last + 1, "rows are missing at the end"), previous)
+    return Walked(Chain(seq), previous, at_end)
 
 
 def _head() -> LedgerHead:

@@ -130,6 +130,10 @@ class AccessEvent(models.Model):
     raw = models.JSONField()
     ingested_at = models.DateTimeField(auto_now_add=True)
 
+    # Names of the identity and of its client, for a page to show: audit/names.py puts them here.
+    named = ""
+    via_named = ""
+
     class Meta:
         ordering = ["-at", "-id"]
         indexes = [
@@ -204,7 +208,9 @@ class Backfill(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["state"], condition=models.Q(state="running"), name="one_backfill_at_a_time")
+            models.UniqueConstraint(
+                fields=["state"], condition=models.Q(state="running"), name="one_backfill_at_a_time"
+            )
         ]
 
     def __str__(self) -> str:

@@ -201,7 +201,7 @@ def last_reads(vault: Logged, key: str, limit: int = 5) -> LastReads:
     """
     reads = AccessEvent.objects.filter(vault=vault.name, name=key, is_read=True)
     rows = list(reads.defer("raw").order_by("-at", "-id")[:limit])
-    mark = watermarks([vault]).get(vault.workspace_id.lower())
+    mark = watermarks([vault]).get(vault.name)
     return LastReads(rows, silence(vault, mark, seen=bool(rows)))
 
 

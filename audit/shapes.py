@@ -22,7 +22,12 @@ _FLATTENED = {re.sub(r"\W+", "_", uri): uri for uri in SCHEMA_CLAIMS.values()}
 
 
 def to_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A row, from an AuditEvent as Event Hubs and storage accounts hold it, or from the columns of either table."""
+    """A row, from an AuditEvent as Event Hubs and storage accounts hold it, or from the columns of either table.
+
+    kvadmin's own exports (JSON Lines) hold the latter, under "raw".
+    """
+    if "fingerprint" in record:  # a line of kvadmin's own export
+        record = as_dict(record.get("raw"))
     if "operationName" in record:
         return _from_audit_event(record)
     if record.keys() & {"HttpStatusCode", "ClientInfo", "Identity"}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 STEP = timedelta(days=7)  # the widest window asked for at once; the gateway caps the rows of one answer
 FLOOR = timedelta(seconds=10)  # a window this narrow is not cut again: its gap is put on record
@@ -30,7 +31,7 @@ class Window:
         whole = self.end - self.start
         many = min(max(2, -(-whole // max(length, FLOOR))), MOST_PIECES)
         marks = [self.start + whole * n / many for n in range(many)] + [self.end]
-        return [Window(start, end) for start, end in zip(marks, marks[1:], strict=False)]
+        return [Window(start, end) for start, end in pairwise(marks)]
 
 
 def steps(start: datetime, end: datetime) -> Iterator[Window]:

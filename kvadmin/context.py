@@ -22,7 +22,8 @@ from vaults.policy import may
 class Page:
     """One entry of the navigation: the URL's name, the word, a lucide icon, and the action that opens it.
 
-    `part` is a heading above it, `key` the second key of its shortcut (`g` and then this).
+    `also` is another action that opens it; `part` is a heading above it, `key` the second key of its shortcut (`g` and
+    then this).
     """
 
     name: str
@@ -31,6 +32,7 @@ class Page:
     action: a.Action | None = None
     part: str = ""
     key: str = ""
+    also: a.Action | None = None
 
     @property
     def url(self) -> str:
@@ -48,6 +50,7 @@ PAGES = (
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
     Page("audit", "Audit", "footprints", a.AUDIT_READ, part="Evidence", key="a"),
     Page("ledger", "Ledger", "book-lock", a.AUDIT_READ, key="l"),
+    Page("coverage", "Log coverage", "radar", a.AUDIT_READ, key="c", also=a.VAULT_SYNC),
 )
 
 
@@ -70,7 +73,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _opens(entry: Page, person: Person | AnonymousUser) -> bool:
     if not person.is_authenticated:
         return False
-    return entry.action is None or may(person, entry.action).allowed
+    actions = [action for action in (entry.action, entry.also) if action is not None]
+    return not actions or any(may(person, action) for action in actions)
 
 
 def _current(pages: list[Page], path: str) -> str:

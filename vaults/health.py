@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from audit.coverage import remember_retention
 from kvadmin.gateway.arm import Diagnostics
 from kvadmin.gateway.errors import GatewayError
 from vaults.models import Health, LogState, Vault
@@ -45,3 +46,4 @@ def logged(vault: Vault, found: Diagnostics) -> None:
     vault.log_state, vault.workspace_id = LogState(found.state), found.workspace_id
     if (vault.log_state, vault.workspace_id) != before:
         vault.save(update_fields=["log_state", "workspace_id"])
+    remember_retention(found.workspace_id, found.retention_days)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.conf import settings
-
 from django.db.models import Q
 
-from audit import backfill, ingest
+from audit import backfill, findings, ingest
 from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
 from vaults import requests, sync
+from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
 
@@ -28,8 +28,17 @@ def sync_inventory(run_id: int | None = None) -> int:
 
 @task(retries=2)
 def ingest_audit() -> int:
-    """Takes in what Azure's access log has shown since the last time; how many rows were new."""
-    return ingest.ingest_audit(workspaces(), vaults_alone()).new
+    """Takes in what Azure's access log has shown since the last time; how many rows were new. Then it is judged."""
+    try:
+        return ingest.ingest_audit(workspaces(), vaults_alone()).new
+    finally:
+        judge_findings.enqueue()  # what was taken in before an error is judged, too
+
+
+@task(retries=2)
+def judge_findings() -> int:
+    """Lets the rules look at what is fresh in the log, and at how things stand; how many findings they opened."""
+    return findings.judge(StoredInventory()).opened.total()
 
 
 @task(retries=2)

@@ -15,7 +15,9 @@ from audit.charts import chart
 from audit.coverage import Coverage, coverage
 from audit.explain import explain
 from audit.forms import EventFilter, read_cursor
+from audit.ledger import Target
 from audit.models import AccessEvent, LedgerEntry
+from audit.views import visits
 from audit.views.scope import entries_for, events_for
 from kvadmin import actions as a
 from kvadmin.http import Request
@@ -33,6 +35,7 @@ def timeline(request: Request) -> HttpResponse:
     if not form.is_valid():
         return render(request, template, {"form": form, "coverage": _coverage(request, "")}, status=422)
     context = _found(request, form)
+    visits.on_record(request, "timeline", visits.filters_of(request, form), visits.target_of(form.cleaned_data))
     return render(request, template, context, status=422 if context["cursor_error"] else 200)
 
 
@@ -48,6 +51,7 @@ def _found(request: Request, form: EventFilter) -> dict[str, Any]:
         "chart": chart(queries.reads_over_time(events, by.start, by.end)),
         "coverage": _coverage(request, by.vault),
         "cursor_error": error,
+        "export": policy.may(request.user, a.AUDIT_EXPORT).allowed,
     }
 
 
@@ -71,6 +75,7 @@ def _vaults(request: Request) -> QuerySet[Vault]:
 def event(request: Request, event_id: int) -> HttpResponse:
     policy.require(request, a.AUDIT_READ)
     found = get_object_or_404(events_for(request.user), pk=event_id)
+    visits.on_record(request, "event", {"number": str(event_id)}, Target(found.vault, found.name))
     context = {
         "event": found,
         "explanation": explain(found),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from audit import ledger, queries
+from audit import checkpoints, ledger, queries
 from audit.confirm import Confirmed, confirmations
 from audit.explain import explain_chain
 from audit.forms import LedgerFilter
 from audit.models import LedgerEntry, LedgerHead
+from audit.views import visits
 from audit.views.scope import entries_for
 from kvadmin import actions as a
 from kvadmin.http import Request
@@ -28,15 +30,24 @@ def entries(request: Request) -> HttpResponse:
     policy.require(request, a.AUDIT_READ)
     form = LedgerFilter(request.GET)
     template = "audit/_ledger_table.html" if request.htmx else "audit/ledger.html"
-    context = {"form": form, "verify": policy.may(request.user, a.LEDGER_VERIFY).allowed, **chain_state()}
+    context = {"form": form, **_may(request), **chain_state()}
     if not form.is_valid():
         return render(request, template, context, status=422)
-    return render(request, template, context | _page(request, form))
+    context |= _page(request, form)
+    visits.on_record(request, "ledger", visits.filters_of(request, form), visits.target_of(form.cleaned_data))
+    return render(request, template, context)
+
+
+def _may(request: Request) -> dict[str, bool]:
+    return {
+        "verify": policy.may(request.user, a.LEDGER_VERIFY).allowed,
+        "export": policy.may(request.user, a.AUDIT_EXPORT).allowed,
+    }
 
 
 def _page(request: Request, form: LedgerFilter) -> dict[str, Any]:
     """One page, newest first, and what Azure's log says to each reveal on it."""
-    found = _filtered(entries_for(request.user), form.cleaned_data)
+    found = filtered(entries_for(request.user), form.cleaned_data)
     rows = list(queries.with_events(found).order_by("-seq")[: PAGE + 1])
     shown = rows[:PAGE]
     return {
@@ -46,7 +57,8 @@ def _page(request: Request, form: LedgerFilter) -> dict[str, Any]:
     }
 
 
-def _filtered(found: QuerySet[LedgerEntry], asked: dict[str, Any]) -> QuerySet[LedgerEntry]:
+def filtered(found: QuerySet[LedgerEntry], asked: dict[str, Any]) -> QuerySet[LedgerEntry]:
+    """The ledger's rows that a filter's cleaned data lets through."""
     if asked["list"]:
         found = queries.unconfirmed(found)
     if asked["person"]:
@@ -65,9 +77,14 @@ def _confirmed(request: Request, rows: list[LedgerEntry]) -> list[tuple[LedgerEn
 
 
 def chain_state() -> dict[str, Any]:
-    """How long the chain is, and what verifying it last found: that is itself a row of the ledger."""
-    verified = LedgerEntry.objects.filter(action=a.LEDGER_VERIFY.word, phase=LedgerEntry.Phase.DONE)
-    return {"head": LedgerHead.objects.filter(pk=1).first(), "verified": verified.order_by("-seq").first()}
+    """How long the chain is, what verifying it last found, and its last checkpoint: these are rows of it themselves."""
+    told = LedgerEntry.objects.filter(action=a.LEDGER_VERIFY.word, phase=LedgerEntry.Phase.DONE).order_by("-seq")
+    return {
+        "head": LedgerHead.objects.filter(pk=1).first(),
+        "verified": told.exclude(code=checkpoints.CODE).first(),
+        "checkpoint": told.filter(code=checkpoints.CODE).first(),
+        "signs": bool(settings.KVADMIN_CHECKPOINT_KEY and settings.KVADMIN_CHECKPOINT_FILE),
+    }
 
 
 @require_POST

@@ -5,24 +5,32 @@ from __future__ import annotations
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 
+from audit.finding_models import Finding
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin import actions as a
+from kvadmin.actions import Action
 from vaults import policy
 from vaults.models import Person, RoleAssignment, ScopeKind, Vault
 
 
-def events_for(person: Person | AnonymousUser) -> QuerySet[AccessEvent]:
-    return AccessEvent.objects.filter(_reach(person, "name"))
+def events_for(person: Person | AnonymousUser, action: Action = a.AUDIT_READ) -> QuerySet[AccessEvent]:
+    """The events on which the person may do this: read them, or export them."""
+    return AccessEvent.objects.filter(_reach(person, "name", action))
 
 
-def entries_for(person: Person | AnonymousUser) -> QuerySet[LedgerEntry]:
+def entries_for(person: Person | AnonymousUser, action: Action = a.AUDIT_READ) -> QuerySet[LedgerEntry]:
     """Rows that name no vault, such as a role that was given, are for those who may audit everything."""
-    return LedgerEntry.objects.filter(_reach(person, "secret"))
+    return LedgerEntry.objects.filter(_reach(person, "secret", action))
 
 
-def _reach(person: Person | AnonymousUser, name_field: str) -> Q:
+def findings_for(person: Person | AnonymousUser) -> QuerySet[Finding]:
+    """Findings about a whole vault are for those who may audit all of it; about none, for those who may everything."""
+    return Finding.objects.filter(_reach(person, "secret", a.AUDIT_READ))
+
+
+def _reach(person: Person | AnonymousUser, name_field: str, action: Action) -> Q:
     """Rows name vaults and secrets and point at none. Whoever may audit everything sees unknown vaults' rows too."""
-    held = [role for role in policy.assignments(person) if a.AUDIT_READ in role.actions]
+    held = [role for role in policy.assignments(person) if action in role.actions]
     if any(role.scope_kind == ScopeKind.EVERYTHING for role in held):
         return Q()
     reach = Q(vault__in=_whole_vaults(held).values("name"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from audit.ledger import Actor, Attempt, Target
+from audit.ledger import NO_MOVE, Actor, Attempt, Target, begin
 from audit.models import AccessEvent
 from kvadmin import actions as a
 from kvadmin.emulator.identities import AZURE_CLI, KVADMIN
@@ -56,7 +56,7 @@ def challenge(vault: str = PAY, **other: Any) -> dict[str, Any]:
 
 def revealed(vault: str = PAY, secret: str = DB, *, who: Actor = ADA, request_id: str = "") -> Attempt:
     """A reveal that is on record; with no request id: one whose answer was lost on the way."""
-    act = Attempt(a.SECRET_REVEAL, who, Target(vault, secret), "INC-1")
+    act = begin(a.SECRET_REVEAL, who, Target(vault, secret), reason="INC-1", move=NO_MOVE)
     if request_id:
         act.revealed(version=VERSION, request_id=request_id, region="westeurope")
     else:

@@ -28,6 +28,7 @@ class Home:
     name: str = "pay-prod"
     log_state: str = "ok"
     workspace_id: str = WORKSPACE.upper()
+    resource_id: str = ""
 
 
 def mark(**fields: Any) -> Watermark:

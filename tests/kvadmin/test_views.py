@@ -207,7 +207,7 @@ def test_a_demo_button_needs_the_csrf_token(reader: Person) -> None:
 
 # --- Navigation and help ---------------------------------------------------------------------------------------------
 
-EVERYBODY = ["Home", "Vaults", "Search"]
+EVERYBODY = ["Home", "Vaults", "Search", "Requests"]
 
 
 def pages_of(client: Client, person: Person) -> list[str]:
@@ -220,11 +220,11 @@ def test_a_reader_is_shown_what_everybody_may_open(client: Client, reader: Perso
 
 
 def test_an_administrator_is_shown_sweeps_people_roles_and_policies(client: Client, admin: Person) -> None:
-    assert pages_of(client, admin) == [*EVERYBODY, "Sweeps", "People", "Roles", "Policies"]
+    assert pages_of(client, admin) == [*EVERYBODY, "Sweeps", "People", "Roles", "Policies", "Log coverage"]
 
 
 def test_an_auditor_is_shown_audit_and_ledger(client: Client, auditor: Person) -> None:
-    assert pages_of(client, auditor) == [*EVERYBODY, "Audit", "Ledger"]
+    assert pages_of(client, auditor) == [*EVERYBODY, "Audit", "Ledger", "Log coverage"]
 
 
 def test_the_navigation_costs_one_query_however_many_roles_there_are(
