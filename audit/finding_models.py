@@ -101,6 +101,25 @@ class VaultHeard(models.Model):
         return f"{self.vault} from {self.first_at} to {self.last_at}"
 
 
+class ReaderHeard(models.Model):
+    """An identity that the log has told of, by the pair of its user name and its object id, either of which may change.
+
+    With it, all rows of one identity are found by `who`, which is indexed, however many rows there are.
+    """
+
+    who = models.CharField(max_length=300)
+    object_id = models.CharField(max_length=36, blank=True)
+    kind = models.CharField(max_length=20)
+
+    class Meta:
+        verbose_name_plural = "readers heard"
+        constraints = [models.UniqueConstraint(fields=["who", "object_id"], name="reader_heard_once")]
+        indexes = [models.Index(fields=["object_id"], name="reader_by_object_id")]
+
+    def __str__(self) -> str:
+        return self.who
+
+
 class DirectoryName(models.Model):
     """The name of an object id or application id. Never deleted: whoever leaves the directory keeps their name here."""
 
@@ -113,7 +132,7 @@ class DirectoryName(models.Model):
     identifier = models.CharField(max_length=36, unique=True)  # a GUID, lower case
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=20, choices=Kind)
-    set_by = models.CharField(max_length=200, blank=True)  # empty: learned from the log
+    set_by = models.CharField(max_length=200)
     set_at = models.DateTimeField()
 
     class Meta:

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('identifier', models.CharField(max_length=36, unique=True)),
                 ('name', models.CharField(max_length=200)),
                 ('kind', models.CharField(choices=[('person', 'Person'), ('app', 'Application'), ('managed-identity', 'Managed identity'), ('group', 'Group')], max_length=20)),
-                ('set_by', models.CharField(blank=True, max_length=200)),
+                ('set_by', models.CharField(max_length=200)),
                 ('set_at', models.DateTimeField()),
             ],
             options={
@@ -89,6 +89,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name', 'id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ReaderHeard',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('who', models.CharField(max_length=300)),
+                ('object_id', models.CharField(blank=True, max_length=36)),
+                ('kind', models.CharField(max_length=20)),
+            ],
+            options={
+                'verbose_name_plural': 'readers heard',
+                'indexes': [models.Index(fields=['object_id'], name='reader_by_object_id')],
+                'constraints': [models.UniqueConstraint(fields=('who', 'object_id'), name='reader_heard_once')],
             },
         ),
         migrations.CreateModel(
