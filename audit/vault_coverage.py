@@ -58,6 +58,14 @@ class VaultCoverage:
         return STATES[self.state][0]
 
     @property
+    def complete_from(self) -> datetime | None:
+        return self.mark.complete_from if self.mark else None
+
+    @property
+    def complete_up_to(self) -> datetime | None:
+        return self.mark.complete_up_to if self.mark else None
+
+    @property
     def label(self) -> str:
         return STATES[self.state][1]
 

@@ -1,9 +1,10 @@
-"""Older rows are taken in backwards; whatever happens on the way, nothing is lost, doubled or called complete too early."""
+"""Older rows are taken in backwards, and nothing is lost, doubled or called complete too early on the way."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from io import StringIO
+from itertools import pairwise
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,14 +18,14 @@ from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure, Workspace
 from kvadmin.gateway.paging import AT_ONCE
 from tests import factories
-from tests.audit.test_ingest import LOGS, log, logs, stored  # noqa: F401 - logs is a fixture
+from tests.audit.logged import LOGS, log, stored
 from vaults import tasks
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def world(azure: Azure, logs: Workspace) -> Workspace:  # noqa: F811
+def world(azure: Azure, logs: Workspace) -> Workspace:
     """A workspace that keeps a year, with a row for every tenth day, of which ingest has taken in thirty days."""
     logs.retention_days = 365
     factories.vault("pay-prod", log_state="ok", workspace_id=LOGS)
@@ -164,5 +165,5 @@ def test_pieces_are_at_least_two_cover_the_window_and_are_bounded(length: timede
 
     assert 2 <= len(pieces) <= 500
     assert (pieces[0].start, pieces[-1].end) == (whole.start, whole.end)
-    assert all(one.end == next_.start and one.start < one.end for one, next_ in zip(pieces, pieces[1:], strict=False))
+    assert all(one.end == next_.start and one.start < one.end for one, next_ in pairwise(pieces))
     assert Window(whole.start, whole.start + FLOOR).is_narrow

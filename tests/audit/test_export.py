@@ -24,8 +24,8 @@ from audit.views.export import Recorded
 from kvadmin import actions as a
 from kvadmin.emulator.state import Azure
 from tests import factories
+from tests.audit.logged import LOGS, log
 from tests.audit.rows import ADA, event, revealed
-from tests.audit.test_ingest import LOGS, log, logs  # noqa: F401 - the fixture
 from vaults.models import Person, Vault
 
 pytestmark = pytest.mark.django_db
@@ -151,7 +151,7 @@ def test_a_row_that_cannot_be_written_is_a_failure_on_record() -> None:
 
 
 def test_no_export_begins_while_the_ledger_cannot_be_written(client: Client, auditor: Person) -> None:
-    from tests.audit.test_ingest import broken_writes
+    from tests.audit.logged import broken_writes
 
     event(who="eve-the-reader")
     with broken_writes("audit_ledgerentry"):
@@ -212,7 +212,10 @@ def test_the_raw_record_comes_back_exactly(client: Client, auditor: Person) -> N
 
 @pytest.mark.parametrize("tables", [("AZKVAuditLogs",), ("AzureDiagnostics",)])
 def test_an_export_can_be_taken_in_again_and_is_then_the_same_rows(
-    azure: Azure, logs: Any, tmp_path: Path, tables: tuple[str, ...]  # noqa: F811
+    azure: Azure,
+    logs: Any,
+    tmp_path: Path,
+    tables: tuple[str, ...],
 ) -> None:
     from audit import ingest
 
@@ -280,7 +283,12 @@ def test_an_ipv6_address_has_its_own_field_and_a_ledger_row_its_hash() -> None:
 
 # --- Size ------------------------------------------------------------------------------------------------------------
 def make_events(many: int) -> None:
-    plain = {"at": timezone.now() - timedelta(minutes=1), "vault": "v", "operation": "SecretGet", "raw": {"x": "y" * 500}}
+    plain = {
+        "at": timezone.now() - timedelta(minutes=1),
+        "vault": "v",
+        "operation": "SecretGet",
+        "raw": {"x": "y" * 500},
+    }
     made = (AccessEvent(fingerprint=uuid.uuid4().hex, **plain) for _ in range(many))
     AccessEvent.objects.bulk_create(made, batch_size=500)
 

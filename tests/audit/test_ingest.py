@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -23,54 +19,17 @@ from audit.models import AccessEvent, Watermark
 from audit.windows import FLOOR, STEP, Window, without
 from kvadmin import actions as a
 from kvadmin.emulator.faults import Fault
-from kvadmin.emulator.identities import AZURE_CLI, KVADMIN, Identity
-from kvadmin.emulator.state import AuditRow, Azure, Workspace
+from kvadmin.emulator.identities import KVADMIN
+from kvadmin.emulator.state import Azure, Workspace
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.paging import AT_ONCE
 from tests import factories
+from tests.audit.logged import LOGS, MORE_LOGS, SUBSCRIPTION, broken_writes, log, stored
 from tests.audit.rows import ADA, VERSION
 from vaults import tasks
 
 pytestmark = pytest.mark.django_db
-
-SUBSCRIPTION = "1a6f0000-0000-4000-8000-000000000001"
-LOGS, MORE_LOGS = "99999999-0000-4000-8000-000000000001", "99999999-0000-4000-8000-000000000002"
-EVE = Identity("person", "0d5e0000-0000-4000-8000-000000000001", AZURE_CLI, "eve@contoso.example")
-
-
-@pytest.fixture
-def logs(azure: Azure) -> Workspace:
-    """A workspace that pay-prod sends its log to."""
-    azure.add_subscription(SUBSCRIPTION, "Payments")
-    workspace = azure.add_workspace("logs", subscription_id=SUBSCRIPTION, customer_id=LOGS)
-    azure.add_vault("pay-prod", subscription_id=SUBSCRIPTION, workspace=workspace.resource_id)
-    return workspace
-
-
-def log(azure: Azure, at: datetime | None = None, *, vault: str = "pay-prod", **fields: Any) -> str:
-    """Eve reads db-password, an hour ago unless told otherwise; the id under which Azure logs it."""
-    home = azure.vault(vault)
-    plain = {
-        "time": at or timezone.now() - timedelta(hours=1),
-        "operation": "SecretGet",
-        "status": 200,
-        "vault": home,
-        "identity": EVE,
-        "caller_address": "198.51.100.7",
-        "client_info": "AZURECLI/2.79.0",
-        "request_uri": f"{home.uri}secrets/db-password/?api-version=2026-04-01",
-        "object_id_url": f"{home.uri}secrets/db-password/{VERSION}",
-        "correlation_id": str(uuid.uuid4()),
-        "visible_at": azure.clock.now() - timedelta(seconds=1),
-    }
-    row = AuditRow(**plain | fields)
-    azure.record(row)
-    return row.correlation_id
-
-
-def stored() -> list[str]:
-    return list(AccessEvent.objects.order_by("at", "id").values_list("correlation_id", flat=True))
 
 
 # --- Both tables -----------------------------------------------------------------------------------------------------
@@ -171,22 +130,6 @@ def test_rows_that_a_run_stored_but_did_not_live_to_sort_are_sorted_by_the_next_
 
     ingest.ingest_audit([LOGS])
     assert AccessEvent.objects.get().match == "around"
-
-
-@contextmanager
-def broken_writes(table: str, *verbs: str) -> Iterator[None]:
-    """The disk is full for this table, in the middle of the transaction."""
-    verbs = verbs or ("INSERT INTO", "INSERT OR IGNORE INTO", "UPDATE")
-    writes = tuple(f'{verb} "{table}"' for verb in verbs)
-
-    def refuse(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
-        # A mark's first row, which tells that a run was tried, may be made.
-        if sql.startswith(writes) and "RETURNING" not in sql:
-            raise OperationalError("disk full")
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(refuse):
-        yield
 
 
 # --- Cut answers -----------------------------------------------------------------------------------------------------

@@ -52,7 +52,9 @@ def refused_by_azure() -> None:
     """A try that Azure answered with an error, whose request id is on record."""
     error = RuntimeError()
     error.request_id = REQUEST  # type: ignore[attr-defined]
-    ledger.begin(a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password"), reason="INC-1", move=ledger.NO_MOVE).failed(error)
+    ledger.begin(
+        a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password"), reason="INC-1", move=ledger.NO_MOVE
+    ).failed(error)
 
 
 def test_a_failed_try_carries_the_persons_name_but_is_no_read() -> None:
@@ -124,7 +126,9 @@ def test_of_several_reads_that_claim_one_act_the_earliest_is_its_own_in_whatever
 
 
 def test_a_version_that_was_asked_for_must_be_the_one_that_was_read() -> None:
-    act = ledger.begin(a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password", "0" * 32), reason="", move=ledger.NO_MOVE)
+    act = ledger.begin(
+        a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password", "0" * 32), reason="", move=ledger.NO_MOVE
+    )
     act.failed(TimeoutError())
 
     assert list_of(row(ClientInfo=agent(act.id), TimeGenerated=timezone.now())) == "unexplained"
@@ -184,7 +188,9 @@ def test_a_row_without_an_app_id_is_not_kvadmins_only_because_none_is_set() -> N
 
 # --- Late, again, twice ----------------------------------------------------------------------------------------------
 def test_a_ledger_row_that_comes_later_explains_the_read_at_the_next_run() -> None:
-    act = ledger.begin(a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password"), reason="INC-1", move=ledger.NO_MOVE)
+    act = ledger.begin(
+        a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password"), reason="INC-1", move=ledger.NO_MOVE
+    )
     read = row(CorrelationId=REQUEST, TimeGenerated=timezone.now())
     assert list_of(read) == "unexplained"
     act.revealed(version=VERSION, request_id=REQUEST, region="")
@@ -194,7 +200,9 @@ def test_a_ledger_row_that_comes_later_explains_the_read_at_the_next_run() -> No
 
 
 def test_an_explanation_by_user_agent_falls_once_the_ledger_knows_another_request_id() -> None:
-    act = ledger.begin(a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password"), reason="INC-1", move=ledger.NO_MOVE)
+    act = ledger.begin(
+        a.SECRET_REVEAL, ADA, ledger.Target("pay-prod", "db-password"), reason="INC-1", move=ledger.NO_MOVE
+    )
     assert list_of(row(ClientInfo=agent(act.id), TimeGenerated=timezone.now())) == "explained"
     act.revealed(version=VERSION, request_id=REQUEST, region="")
 

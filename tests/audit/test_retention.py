@@ -45,9 +45,7 @@ def test_no_log_is_called_complete_for_what_was_deleted() -> None:
     now = timezone.now()
     before, after = now - timedelta(days=100), now - timedelta(days=10)
     gaps = [[moment.isoformat(), (moment + timedelta(seconds=10)).isoformat()] for moment in (before, after)]
-    Watermark.objects.create(
-        workspace_id="w", complete_from=now - timedelta(days=200), complete_up_to=now, gaps=gaps
-    )
+    Watermark.objects.create(workspace_id="w", complete_from=now - timedelta(days=200), complete_up_to=now, gaps=gaps)
     retention.prune_events()
 
     mark = Watermark.objects.get()

@@ -14,7 +14,7 @@ from audit.queries import last_reads
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure, Workspace
 from tests import factories
-from tests.audit.test_ingest import LOGS, MORE_LOGS, SUBSCRIPTION, log, logs, stored  # noqa: F401 - logs is a fixture
+from tests.audit.logged import LOGS, MORE_LOGS, SUBSCRIPTION, log, stored
 from vaults import tasks
 from vaults.models import Vault
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def hidden(azure: Azure, logs: Workspace) -> Vault:  # noqa: F811
+def hidden(azure: Azure, logs: Workspace) -> Vault:
     """pay-prod as a sweep stores it that may not see the workspace; the log itself is answered."""
     return factories.vault("pay-prod", log_state="unreadable", resource_id=azure.vault("pay-prod").resource_id.lower())
 
 
-def test_its_rows_come_in_by_its_own_id_and_no_others(azure: Azure, logs: Workspace, hidden: Vault) -> None:  # noqa: F811
+def test_its_rows_come_in_by_its_own_id_and_no_others(azure: Azure, logs: Workspace, hidden: Vault) -> None:
     azure.add_vault("hr-prod", subscription_id=SUBSCRIPTION, workspace=logs.resource_id)
     wanted = log(azure)
     log(azure, vault="hr-prod")
@@ -39,7 +39,7 @@ def test_its_rows_come_in_by_its_own_id_and_no_others(azure: Azure, logs: Worksp
     assert mark.columns == {"AZKVAuditLogs": sorted(ingest.COLUMNS)}
 
 
-def test_an_event_of_both_logs_is_one_event(azure: Azure, logs: Workspace, hidden: Vault) -> None:  # noqa: F811
+def test_an_event_of_both_logs_is_one_event(azure: Azure, logs: Workspace, hidden: Vault) -> None:
     wanted = log(azure)
     counts = ingest.ingest_audit([LOGS], [hidden.resource_id])
 
@@ -48,7 +48,9 @@ def test_an_event_of_both_logs_is_one_event(azure: Azure, logs: Workspace, hidde
 
 
 def test_the_vault_is_blind_no_more_once_its_log_has_told_something(
-    azure: Azure, logs: Workspace, hidden: Vault  # noqa: F811
+    azure: Azure,
+    logs: Workspace,
+    hidden: Vault,
 ) -> None:
     assert last_reads(hidden, "db-password").sentence.startswith("No read seen. This vault is blind")
     log(azure)
@@ -60,7 +62,9 @@ def test_the_vault_is_blind_no_more_once_its_log_has_told_something(
 
 
 def test_an_answer_without_a_row_does_not_make_a_vault_seen(
-    azure: Azure, logs: Workspace, hidden: Vault  # noqa: F811
+    azure: Azure,
+    logs: Workspace,
+    hidden: Vault,
 ) -> None:
     """Azure leaves out what lies in workspaces that kvadmin may not read, and does not say so."""
     other = azure.add_workspace("other", subscription_id=SUBSCRIPTION, customer_id=MORE_LOGS)
@@ -78,7 +82,9 @@ def test_an_answer_without_a_row_does_not_make_a_vault_seen(
 
 
 def test_a_vault_that_is_refused_stops_no_other_and_says_why(
-    azure: Azure, logs: Workspace, hidden: Vault  # noqa: F811
+    azure: Azure,
+    logs: Workspace,
+    hidden: Vault,
 ) -> None:
     azure.add_vault("hr-prod", subscription_id=SUBSCRIPTION, workspace=logs.resource_id)
     wanted = log(azure, vault="hr-prod")
@@ -111,7 +117,8 @@ def test_only_vaults_without_a_workspace_are_asked_and_only_where_there_may_be_s
 
 
 def test_a_workspace_that_refuses_makes_its_vaults_be_asked_until_it_answers_again(
-    azure: Azure, logs: Workspace  # noqa: F811
+    azure: Azure,
+    logs: Workspace,
 ) -> None:
     vault = factories.vault("pay-prod", log_state="ok", workspace_id=LOGS.upper())
     azure.faults.set("logs", Fault("rbac"))

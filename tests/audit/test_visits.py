@@ -109,7 +109,7 @@ def test_a_filter_that_is_refused_and_a_person_who_is_refused_read_nothing(clien
 
 
 def test_nothing_is_shown_while_the_visit_cannot_be_put_on_record(client: Client, auditor: Person) -> None:
-    from tests.audit.test_ingest import broken_writes
+    from tests.audit.logged import broken_writes
 
     event(who="eve-the-reader")
     with broken_writes("audit_ledgerentry"):
