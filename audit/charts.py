@@ -1,11 +1,11 @@
-"""Numbers for the chart of reads over time: plain integers, so that the template only places rectangles."""
+"""Numbers for the charts: plain integers, so that the templates only place rectangles."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from audit.queries import SERIES, Bucket, Reads
+from audit.queries import SERIES, Bucket, Reads, Top
 
 WIDTH, HEIGHT = 720, 120  # of the plot, in the drawing's own units
 LABELS = {
@@ -89,3 +89,68 @@ def _bars(bucket: Bucket, place: int, slots: int, highest: int) -> list[Bar]:
 
 def name_of(moment: datetime, unit: str) -> str:
     return moment.strftime(_FORMATS[unit])
+
+
+# --- Top readers -----------------------------------------------------------------------------------------------------
+BAR = 200  # the longest bar, in the drawing's own units
+
+
+def top_bars(readers: list[Top]) -> list[tuple[Top, int]]:
+    """Each reader with the length of their bar; whoever read once still has one."""
+    highest = max((one.reads for one in readers), default=0)
+    return [(one, max(1, BAR * one.reads // highest)) for one in readers]
+
+
+# --- Hour of the week ------------------------------------------------------------------------------------------------
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+CELL, LEFT, TOP, LEVELS = 24, 84, 20, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One hour of the week: where it is drawn, how dark (0 to LEVELS), and its number in words."""
+
+    x: int
+    y: int
+    level: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """`table` has a row for each day: its name, and 24 numbers."""
+
+    cells: list[Cell]
+    hours: list[tuple[int, str]]
+    days: list[tuple[int, str]]
+    table: list[tuple[str, list[int]]]
+    summary: str
+    cell: int = CELL - 2
+    width: int = LEFT + 24 * CELL
+    height: int = TOP + 7 * CELL
+
+
+def heat_map(counts: dict[tuple[int, int], int]) -> HeatMap | None:
+    """The drawing of reads by day (1 is Monday) and hour, both UTC; None when there is nothing to draw."""
+    highest = max(counts.values(), default=0)
+    if not highest:
+        return None
+    table = [(name, [counts.get((day, hour), 0) for hour in range(24)]) for day, name in enumerate(DAYS, 1)]
+    cells = [
+        Cell(LEFT + hour * CELL, TOP + row * CELL, level_of(n, highest), f"{name} {hour:02}h UTC: {n:,} reads")
+        for row, (name, numbers) in enumerate(table)
+        for hour, n in enumerate(numbers)
+    ]
+    (day, hour), most = max(counts.items(), key=lambda item: (item[1], item[0]))
+    return HeatMap(
+        cells,
+        hours=[(LEFT + hour * CELL, f"{hour:02}") for hour in range(0, 24, 3)],
+        days=[(TOP + row * CELL, name) for row, name in enumerate(DAYS)],
+        table=table,
+        summary=f"Most reads fell on {DAYS[day - 1]} from {hour:02}h UTC: {most:,} of {sum(counts.values()):,}.",
+    )
+
+
+def level_of(number: int, highest: int) -> int:
+    """How dark a cell is: 0 for nothing, then by the share of the darkest one, which is LEVELS."""
+    return 0 if not number else max(1, -(-LEVELS * number // highest))

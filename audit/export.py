@@ -74,20 +74,25 @@ def _writer(
 
 
 def _csv(columns: list[str], rows: Iterable[models.Model]) -> Iterator[str]:
-    """RFC 4180: commas, CRLF, every cell in quotes. The raw record is left out: JSON Lines has it."""
+    """The raw record is left out: JSON Lines has it."""
+    return table(columns, ([getattr(row, name) for name in columns] for row in rows))
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """Any rows as CSV, by RFC 4180: commas, CRLF, every cell in quotes; no cell is taken for a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    for cells in _with_head(columns, rows):
+    for cells in _with_head(head, rows):
         writer.writerow(cells)
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
 
 
-def _with_head(columns: list[str], rows: Iterable[models.Model]) -> Iterator[list[str]]:
-    yield columns
+def _with_head(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[list[str]]:
+    yield list(head)
     for row in rows:
-        yield [cell(getattr(row, name)) for name in columns]
+        yield [cell(value) for value in row]
 
 
 def cell(value: Any) -> str:

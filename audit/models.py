@@ -150,6 +150,13 @@ class AccessEvent(models.Model):
     def __str__(self) -> str:
         return f"{self.operation} {self.vault}/{self.name} {self.outcome}"
 
+    @property
+    def address_of_reader(self) -> str:
+        """Who stands behind this row, as audit/readers.py writes it; "" where nobody is named."""
+        if self.person_id:
+            return f"kvadmin:{self.person_id}"
+        return self.who if self.who_kind == self.Kind.PERSON or not self.object_id else self.object_id
+
 
 class Watermark(models.Model):
     """How far an access log has been taken in: a workspace's, or one vault's. It moves only after its rows are stored.

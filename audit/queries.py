@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import TruncDay, TruncHour, TruncMonth
+from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, TruncDay, TruncHour, TruncMonth
 
 from audit.coverage import Logged, silence, watermarks
 from audit.models import AccessEvent, LedgerEntry
 from audit.parse import READS
+from audit.readers import READER, named_like
 
 PAGE = 50
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,7 +81,7 @@ def filtered(events: QuerySet[AccessEvent], by: Filters) -> QuerySet[AccessEvent
     if not by.noise:
         found = found.filter(is_noise=False)
     if by.person:
-        found = found.filter(Q(person__icontains=by.person) | Q(who__icontains=by.person))
+        found = found.filter(Q(person__icontains=by.person) | Q(who__icontains=by.person) | named_like(by.person))
     if by.operation == "reads":
         found = found.filter(is_read=True)
     elif by.operation:
@@ -183,6 +184,38 @@ def _marks(start: datetime, end: datetime, unit: str) -> Iterable[datetime]:
             moment = (moment + timedelta(days=32)).replace(day=1)
         else:
             moment += timedelta(hours=1) if unit == "hour" else timedelta(days=1)
+
+
+# --- Who reads most, and when -----------------------------------------------------------------------------------------
+TOP_READERS = 10
+
+
+@dataclass(slots=True)
+class Top:
+    """One identity and how many values it read. `named`: the name that somebody filled in for it."""
+
+    reader: str
+    who: str
+    kind: str
+    object_id: str
+    through: bool
+    reads: int
+    named: str = ""
+
+
+def top_readers(events: QuerySet[AccessEvent]) -> list[Top]:
+    """Who read most values, those with the most first. One query."""
+    columns = ("reader", "who", "person", "who_kind", "object_id")
+    reads = events.filter(is_read=True).annotate(reader=READER).exclude(reader="").order_by().values(*columns)
+    most = reads.annotate(n=Count("id")).order_by("-n", "reader").values_list(*columns, "n")[:TOP_READERS]
+    return [Top(reader, person or who, kind, oid, bool(person), n) for reader, who, person, kind, oid, n in most]
+
+
+def by_hour_of_week(events: QuerySet[AccessEvent]) -> dict[tuple[int, int], int]:
+    """How many values were read in each hour of the week: (1 for Monday, the hour), both UTC. One query."""
+    day, hour = ExtractIsoWeekDay("at", tzinfo=UTC), ExtractHour("at", tzinfo=UTC)
+    counted = events.filter(is_read=True).annotate(day=day, hour=hour).order_by().values_list("day", "hour")
+    return {(int(day), int(hour)): n for day, hour, n in counted.annotate(n=Count("id"))}
 
 
 # --- One secret ------------------------------------------------------------------------------------------------------

@@ -28,9 +28,7 @@ READER = Case(
 
 def reader_of(event: AccessEvent) -> str:
     """The address of who stands behind this row; "" where nobody is named."""
-    if event.person_id:
-        return f"{OURS}{event.person_id}"
-    return event.who if event.who_kind == Kind.PERSON or not event.object_id else event.object_id
+    return event.address_of_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,12 @@ def reader(address: str, account: Reader | None = None) -> Reader:
     object_ids = ids | {row.object_id for row in heard if row.object_id} | set(listed)
     best = [*account.known_as, *listed.values(), *sorted(row.who for row in heard), *given]
     return Reader(address, whos, object_ids, account.person_ids | _people(address), tuple(dict.fromkeys(best)))
+
+
+def named_like(text: str) -> Q:
+    """Rows of those whose name, as somebody filled it in, contains the text. A person's client does not count."""
+    ids = DirectoryName.objects.filter(name__icontains=text).values("identifier")
+    return Q(object_id__in=ids) | (Q(app_id__in=ids) & ~Q(who_kind=Kind.PERSON))
 
 
 def _ids(names: Iterable[str]) -> frozenset[str]:

@@ -27,6 +27,7 @@ from django.db.models import (
     Value,
     When,
 )  # fmt: skip
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Concat, ExtractHour, TruncDay, TruncHour
 
 from audit import coverage, ledger
@@ -426,7 +427,7 @@ def _learned(fresh: QuerySet[AccessEvent], history: QuerySet[AccessEvent]) -> Qu
     return fresh.annotate(**moments).filter(Exists(long_known))
 
 
-def _earlier(length: timedelta) -> ExpressionWrapper:
+def _earlier(length: timedelta) -> ExpressionWrapper[Combinable]:
     return ExpressionWrapper(F("at") - length, DateTimeField())
 
 

@@ -105,6 +105,7 @@ _TABLES: dict[str, dict[str, Look]] = {
         "managed-identity": Look("muted", "bot", "Managed identity"),
         "app": Look("muted", "app-window", "Application"),
         "unknown": Look("muted", "circle-question-mark", "Unknown"),
+        "group": Look("muted", "users", "Group"),
     },
     # audit.models.AccessEvent.Match
     "match": {
@@ -112,6 +113,12 @@ _TABLES: dict[str, dict[str, Look]] = {
         "explained": Look("ok", "badge-check", "Explained"),
         "around": Look("warn", "route", "Around kvadmin"),
         "unexplained": Look("bad", "siren", "Unexplained"),
+    },
+    # audit.finding_models.Severity
+    "severity": {
+        "alarm": Look("bad", "siren", "Alarm"),
+        "warning": Look("warn", "triangle-alert", "Warning"),
+        "note": Look("info", "info", "Note"),
     },
     # True or False, as the template engine writes them
     "enabled": {

@@ -49,6 +49,7 @@ PAGES = (
     Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
     Page("audit", "Audit", "footprints", a.AUDIT_READ, part="Evidence", key="a"),
+    Page("findings", "Findings", "siren", a.AUDIT_READ, key="f"),
     Page("ledger", "Ledger", "book-lock", a.AUDIT_READ, key="l"),
     Page("coverage", "Log coverage", "radar", a.AUDIT_READ, key="c", also=a.VAULT_SYNC),
 )

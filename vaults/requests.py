@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from audit import clock, ledger
 from kvadmin import actions as a
@@ -293,6 +294,44 @@ def settle_all() -> int:
             settle(request, clock.now())
             moved += request.state != before
     return moved
+
+
+# --- Somebody leaves -------------------------------------------------------------------------------------------------
+def locked_of(person: Person) -> list[RevealRequest]:
+    """Every open request that this person made or voted on, settled: all rows are locked first, in one order."""
+    theirs = Q(requester=person) | Q(votes__voter=person, votes__dropped_at=None)
+    numbers = RevealRequest.objects.filter(theirs, state__in=OPEN).order_by("pk").values_list("pk", flat=True)
+    found, now = [locked(pk) for pk in numbers.distinct()], clock.now()
+    for request in found:
+        settle(request, now)
+    return found
+
+
+def drop_votes(actor: ledger.Actor, person: Person, touched: list[RevealRequest], why: str) -> int:
+    """This person's yes counts no more; what stood on it alone is void. How many votes fell."""
+    fallen, now = 0, clock.now()
+    for request in touched:
+        dropped = request.votes.filter(voter=person, dropped_at=None).update(dropped_at=now)
+        if dropped and request.state in OPEN:
+            fallen += dropped
+            remember(request, a.SESSION_REVOKE, actor, request.state, note=f"The vote of {person} fell: {why}")
+            settle(request, now)
+    return fallen
+
+
+def end_all(by: Person, actor: ledger.Actor, person: Person, touched: list[RevealRequest], why: str) -> int:
+    """End this person's own requests: void, or, where the glass was broken, due for its review. How many."""
+    ended, now = 0, clock.now()
+    for request in touched:
+        if request.requester_id != person.pk or request.state not in OPEN:
+            continue
+        ended += 1
+        if request.kind == Kind.BREAK_GLASS:
+            request.ends_at = now
+            to(request, State.REVIEW_DUE, actor, a.SESSION_REVOKE, note=why)
+        else:
+            close(request, State.VOID, now, by, actor, a.SESSION_REVOKE, why)
+    return ended
 
 
 # --- Underneath ------------------------------------------------------------------------------------------------------

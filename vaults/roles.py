@@ -43,6 +43,18 @@ def end_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> boo
     return ended
 
 
+def end_all(by: Person, actor: ledger.Actor, person: Person, reason: str) -> int:
+    """End every role of this person's own, in the caller's transaction; how many. The caller asks whether it may."""
+    own = RoleAssignment.objects.in_force().filter(person=person).select_related("vault", "subscription")
+    ending = list(own.order_by("pk"))
+    RoleAssignment.objects.filter(pk__in=[one.pk for one in ending]).update(ended_at=timezone.now(), ended_by=by)
+    for assignment in ending:
+        ledger.record(
+            a.ROLE_ASSIGN, actor, _target(assignment), reason=reason, note=f"Ended: {assignment}, of {person}"
+        )
+    return len(ending)
+
+
 def set_policy(by: Person, actor: ledger.Actor, new: RevealPolicy, groups: Iterable[Group] = ()) -> RevealPolicy:
     """Put a policy in force, with the groups that each have to approve; the one for exactly this scope ends.
 

@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("why/", why.why, name="why"),
     path("people/", people.people, name="people"),
     path("people/<int:person_id>/", people.person, name="person"),
+    path("people/<int:person_id>/end-access/", people.end_access, name="end-access"),
     path("roles/", roles.role_list, name="roles"),
     path("roles/assign/", roles.assign_role, name="assign-role"),
     path("roles/<int:assignment_id>/end/", roles.end_role, name="end-role"),

@@ -10,15 +10,18 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from audit import queries
+from audit import findings, names, queries
 from audit.charts import chart
 from audit.coverage import Coverage, coverage
 from audit.explain import explain
+from audit.finding_models import SavedView
 from audit.forms import EventFilter, read_cursor
 from audit.ledger import Target
 from audit.models import AccessEvent, LedgerEntry
 from audit.views import visits
-from audit.views.scope import entries_for, events_for
+from audit.views.findings import dressed
+from audit.views.saved import saved_context
+from audit.views.scope import entries_for, events_for, findings_for
 from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import policy
@@ -33,8 +36,9 @@ def timeline(request: Request) -> HttpResponse:
     form = EventFilter(request.GET)
     template = "audit/_audit_table.html" if request.htmx else "audit/audit.html"
     if not form.is_valid():
-        return render(request, template, {"form": form, "coverage": _coverage(request, "")}, status=422)
+        return render(request, template, {"form": form, "coverage": coverage_of(request, "")}, status=422)
     context = _found(request, form)
+    context |= saved_context(request, SavedView.Page.TIMELINE, form)
     visits.on_record(request, "timeline", visits.filters_of(request, form), visits.target_of(form.cleaned_data))
     return render(request, template, context, status=422 if context["cursor_error"] else 200)
 
@@ -43,13 +47,15 @@ def _found(request: Request, form: EventFilter) -> dict[str, Any]:
     by = form.filters
     events = queries.filtered(events_for(request.user), by)
     cursor, error = _cursor(request)
+    page = queries.page(events, cursor)
+    names.attach(page.rows)
     return {
         "form": form,
         "by": by,
-        "page": queries.page(events, cursor),
+        "page": page,
         "at_beginning": cursor is None,
         "chart": chart(queries.reads_over_time(events, by.start, by.end)),
-        "coverage": _coverage(request, by.vault),
+        "coverage": coverage_of(request, by.vault),
         "cursor_error": error,
         "export": policy.may(request.user, a.AUDIT_EXPORT).allowed,
     }
@@ -62,7 +68,7 @@ def _cursor(request: Request) -> tuple[queries.Cursor | None, str]:
         return None, BAD_CURSOR
 
 
-def _coverage(request: Request, vault: str) -> Coverage:
+def coverage_of(request: Request, vault: str) -> Coverage:
     """What the log is complete for, over the vaults that this list is about."""
     return coverage(_vaults(request).filter(queries.named("name", vault)))
 
@@ -76,11 +82,13 @@ def event(request: Request, event_id: int) -> HttpResponse:
     policy.require(request, a.AUDIT_READ)
     found = get_object_or_404(events_for(request.user), pk=event_id)
     visits.on_record(request, "event", {"number": str(event_id)}, Target(found.vault, found.name))
+    names.attach([found])
     context = {
         "event": found,
         "explanation": explain(found),
         "raw": json.dumps(found.raw, indent=2, ensure_ascii=False, sort_keys=True),
         "act": _act(request, found),
+        "findings": dressed(findings.of_event(findings_for(request.user), found.pk)),
     }
     return render(request, "audit/event.html", context)
 

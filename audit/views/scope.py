@@ -28,6 +28,12 @@ def findings_for(person: Person | AnonymousUser) -> QuerySet[Finding]:
     return Finding.objects.filter(_reach(person, "secret", a.AUDIT_READ))
 
 
+def audits_everything(person: Person | AnonymousUser) -> bool:
+    """Whether there is no vault, known or not, that this person may not audit."""
+    held = policy.assignments(person)
+    return any(a.AUDIT_READ in role.actions and role.scope_kind == ScopeKind.EVERYTHING for role in held)
+
+
 def _reach(person: Person | AnonymousUser, name_field: str, action: Action) -> Q:
     """Rows name vaults and secrets and point at none. Whoever may audit everything sees unknown vaults' rows too."""
     held = [role for role in policy.assignments(person) if action in role.actions]

@@ -256,12 +256,12 @@ def test_the_number_of_queries_is_the_same_for_one_row_and_for_three(
 ) -> None:
     event()
     client.get("/audit/")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         client.get("/audit/")
     factories.vault("pay-test", log_state="no-setting")
     event(vault="pay-test")
     event(person="Ada Example", match="explained")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         client.get("/audit/")
 
 

@@ -224,7 +224,7 @@ def test_an_administrator_is_shown_sweeps_people_roles_and_policies(client: Clie
 
 
 def test_an_auditor_is_shown_audit_and_ledger(client: Client, auditor: Person) -> None:
-    assert pages_of(client, auditor) == [*EVERYBODY, "Audit", "Ledger", "Log coverage"]
+    assert pages_of(client, auditor) == [*EVERYBODY, "Audit", "Findings", "Ledger", "Log coverage"]
 
 
 def test_the_navigation_costs_one_query_however_many_roles_there_are(

@@ -7,9 +7,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from audit import clock
-from audit.models import AccessEvent, LedgerEntry
-from audit.views.scope import events_for
+from audit import clock, findings
+from audit.models import LedgerEntry
+from audit.views.scope import findings_for
 from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import inbox, policy, search
@@ -33,7 +33,7 @@ def home(request: Request) -> HttpResponse:
         "revealed": _revealed(request),
         "last_sweep": _last_sweep(request),
         **_requests(signed_in(request)),
-        "unexplained": _unexplained(request),
+        "findings": _findings(request),
     }
     return render(request, "vaults/home.html", context)
 
@@ -66,11 +66,11 @@ def _revealed(request: Request) -> list[LedgerEntry]:
     return list(LedgerEntry.objects.filter(mine).order_by("-seq")[:FEW])
 
 
-def _unexplained(request: Request) -> int:
-    """How often, within the auditor's reach, kvadmin's own credential was used outside kvadmin."""
+def _findings(request: Request) -> dict[str, int]:
+    """How many findings wait, within the auditor's reach, for somebody to take note of them, by severity."""
     if not policy.may(request.user, a.AUDIT_READ):
-        return 0
-    return events_for(request.user).filter(match=AccessEvent.Match.UNEXPLAINED).count()
+        return {}
+    return findings.open_counts(findings_for(request.user))
 
 
 def _last_sweep(request: Request) -> SyncRun | None:

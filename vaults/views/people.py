@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from kvadmin import actions as a
 from kvadmin.http import Request
-from vaults import policy
+from vaults import leaving, policy
+from vaults.leaving_forms import EndAccessForm
 from vaults.models import Person, RoleAssignment
+from vaults.views.roles import signed_in
 
 PAGE = 50
 
@@ -47,5 +50,27 @@ def person(request: Request, person_id: int) -> HttpResponse:
         "somebody": somebody,
         "held": [role for role in roles if role.pk in in_force],
         "past": [role for role in roles if role.pk not in in_force],
+        "may_end": leaving.may_end(signed_in(request), somebody).allowed,
     }
     return render(request, "vaults/person.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def end_access(request: Request, person_id: int) -> HttpResponse:
+    for action in leaving.NEEDED:
+        policy.require(request, action)
+    somebody = get_object_or_404(Person, pk=person_id)
+    form = EndAccessForm(somebody, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        ended = leaving.end_access(
+            signed_in(request), policy.actor(request), somebody, reason=form.cleaned_data["reason"]
+        )
+        messages.success(request, f"The account of {somebody} is closed. Ended: {ended}.")
+        return redirect("person", somebody.pk)
+    context = {
+        "form": form,
+        "somebody": somebody,
+        "standing": leaving.standing(somebody),
+        "decision": leaving.may_end(signed_in(request), somebody),
+    }
+    return render(request, "vaults/end_access.html", context, status=422 if form.errors else 200)

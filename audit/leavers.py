@@ -1,0 +1,135 @@
+"""The leaver's list: every version of a secret that somebody read, and whether it was rotated after that.
+
+Azure's list tells when a secret's current version was made. If that was after the read, what was read is not the
+current value any more, and the line ticks itself off. A change of tags or dates is no rotation and ticks nothing off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Max, Min, QuerySet
+
+from audit.inventory import Inventory, SecretFacts
+from audit.models import AccessEvent, LedgerEntry
+from audit.readers import Reader
+
+MOST = 5000  # lines of one list
+# state: (tone, words). In this order the list is sorted.
+STATES = {
+    "rotate": ("bad", "To be rotated"),
+    "unknown": ("warn", "Not known"),
+    "gone": ("warn", "Gone from Azure"),
+    "rotated": ("ok", "Rotated"),
+}
+
+
+@dataclass(slots=True)
+class Line:
+    """One version that was read. `version` is empty for a backup, which holds every version.
+
+    `at` is the moment that the state tells of: of the newer version, or since when the secret is gone.
+    """
+
+    vault: str
+    secret: str
+    version: str
+    first_read: datetime
+    last_read: datetime
+    around: int = 0  # reads by their own hand in Azure
+    through: int = 0  # reads through kvadmin
+    state: str = "unknown"
+    at: datetime | None = None
+    as_of: datetime | None = None
+    why: str = ""
+
+    @property
+    def tone(self) -> str:
+        return STATES[self.state][0]
+
+    @property
+    def label(self) -> str:
+        return STATES[self.state][1]
+
+    @property
+    def reads(self) -> int:
+        return self.around + self.through
+
+
+def lines(
+    reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry], inventory: Inventory
+) -> list[Line]:
+    """What this reader read, of the rows that whoever looks may see: what is to be rotated stands first.
+
+    Two queries beside the inventory's.
+    """
+    found: dict[tuple[str, str, str], Line] = {}
+    for vault, secret, version, person_id, n, first, last in _from_log(reader, events):
+        line = _line(found, vault, secret, version, first, last)
+        if person_id:
+            line.through += n
+        else:
+            line.around += n
+    for vault, secret, version, n, first, last in _from_ledger(reader, entries):
+        line = _line(found, vault, secret, version, first, last)
+        line.through = max(line.through, n)  # Azure's log shows the same reads, sooner or later
+    facts = inventory.secrets({(line.vault, line.secret) for line in found.values()})
+    for line in found.values():
+        _judge(line, facts.get((line.vault, line.secret)))
+    return sorted(found.values(), key=_order)
+
+
+def _from_log(
+    reader: Reader, events: QuerySet[AccessEvent]
+) -> Iterable[tuple[str, str, str, str, int, datetime, datetime]]:
+    """Reads, but for those that kvadmin withheld from whoever asked: they saw nothing."""
+    withheld = LedgerEntry.objects.filter(reader.entries, phase=LedgerEntry.Phase.WITHHELD).values("act")
+    reads = events.filter(reader.events, is_read=True).exclude(name="").exclude(ledger_act__in=withheld)
+    columns = ("vault", "name", "version", "person_id")
+    counted = reads.order_by().values(*columns).annotate(n=Count("id"), first=Min("at"), last=Max("at"))
+    return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[:MOST])
+
+
+def _from_ledger(
+    reader: Reader, entries: QuerySet[LedgerEntry]
+) -> Iterable[tuple[str, str, str, int, datetime, datetime]]:
+    shown = entries.filter(reader.entries, phase=LedgerEntry.Phase.REVEALED)
+    columns = ("vault", "secret", "version")
+    counted = shown.order_by().values(*columns).annotate(n=Count("seq"), first=Min("at"), last=Max("at"))
+    return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[:MOST])
+
+
+def _line(
+    found: dict[tuple[str, str, str], Line], vault: str, secret: str, version: str, first: datetime, last: datetime
+) -> Line:
+    line = found.setdefault((vault, secret, version.lower()), Line(vault, secret, version.lower(), first, last))
+    line.first_read, line.last_read = min(line.first_read, first), max(line.last_read, last)
+    return line
+
+
+def _judge(line: Line, facts: SecretFacts | None) -> None:
+    """Rotated only where Azure tells that the current version was made after the read: to the second, and not in it."""
+    if facts is None:
+        line.why = "the inventory does not know this secret"
+    elif facts.vanished_at:
+        line.state, line.at, line.as_of = "gone", facts.vanished_at, facts.as_of
+        line.why = "whether what it opened was changed is not known"
+    elif facts.created_on is None:
+        line.why, line.as_of = "Azure did not tell when its current version was made", facts.as_of
+    else:
+        line.state = "rotated" if facts.created_on > line.last_read else "rotate"
+        line.at, line.as_of = facts.created_on, facts.as_of
+
+
+def _order(line: Line) -> tuple[int, str, str, datetime]:
+    return list(STATES).index(line.state), line.vault, line.secret, line.last_read
+
+
+def counts(found: Iterable[Line]) -> dict[str, int]:
+    """How many lines are in each state."""
+    total = dict.fromkeys(STATES, 0)
+    for line in found:
+        total[line.state] += 1
+    return total
