@@ -77,7 +77,7 @@ def pages() -> list[str]:
         "/policies/",
         "/help/",
     ]
-    found += ["/audit/", "/audit/ledger/", "/vaults/{vault}/", "/vaults/{vault}/secrets/{secret}/"]
+    found += ["/audit/", "/audit/coverage/", "/audit/ledger/", "/vaults/{vault}/", "/vaults/{vault}/secrets/{secret}/"]
     found += ["/vaults/{vault}/secrets/{secret}/versions/"]
     return [path.format(**names) for path in found]
 

@@ -22,8 +22,9 @@ from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.identities import KVADMIN
 from kvadmin.emulator.state import Azure, Workspace
 from kvadmin.gateway import keyvault
+from kvadmin.gateway import logs as gateway_logs
 from kvadmin.gateway.errors import GatewayError
-from kvadmin.gateway.paging import AT_ONCE
+from kvadmin.gateway.paging import AT_ONCE, Patience
 from tests import factories
 from tests.audit.logged import LOGS, MORE_LOGS, SUBSCRIPTION, broken_writes, log, stored
 from tests.audit.rows import ADA, VERSION
@@ -217,6 +218,26 @@ def test_a_failure_keeps_what_was_taken_in_and_is_forgotten_after_a_success(azur
     azure.faults.clear()
     ingest.ingest_audit([LOGS])
     assert (Watermark.objects.get().code, Watermark.objects.get().note) == ("", "")
+
+
+def test_a_workspace_that_asks_for_a_rest_gets_it_and_is_asked_again(azure: Azure, logs: Workspace) -> None:
+    wanted = log(azure)
+    azure.faults.set("logs", Fault("throttled", retry_after=1, times=1))
+    slept: list[float] = []
+    counts = ingest.ingest_audit([LOGS], patience=Patience(tries=2, sleep=slept.append))
+
+    assert (counts.failed, stored(), slept) == (0, [wanted], [1.0])
+
+
+def test_our_own_limit_of_rows_loses_none_of_them(azure: Azure, logs: Workspace) -> None:
+    start = timezone.now() - timedelta(hours=20)
+    moments = [start + timedelta(milliseconds=n // 3) for n in range(3 * gateway_logs.MOST_ROWS // 2)]
+    for moment in moments:
+        log(azure, moment)
+    counts = ingest.ingest_audit([LOGS])
+
+    assert AccessEvent.objects.count() == counts.new == len(moments)
+    assert Watermark.objects.get().gaps == []
 
 
 def test_a_workspace_without_either_table_is_not_called_complete(azure: Azure, logs: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -400,3 +401,56 @@ def test_a_literal_never_spans_lines(text: str) -> None:
         logs.literal(text)
 
     assert str(caught.value) == "A search text for the access log cannot contain line breaks or control characters."
+
+
+# --- One vault's own log ---------------------------------------------------------------------------------------------
+def of_vault(azure: Azure, name: str = "pay-prod") -> logs.LogPage:
+    now = azure.clock.now()
+    return logs.query_audit_of_vault(azure.vault(name).resource_id, now - timedelta(days=1), now + timedelta(minutes=1))
+
+
+def test_a_vault_asked_by_its_own_id_gives_the_same_rows_and_no_other_vaults(cloud: Azure) -> None:
+    cloud.add_vault("hr-prod", subscription_id=SUBSCRIPTION)
+    add_workspace(cloud)
+    cloud.vault("hr-prod").workspace = cloud.vault("pay-prod").workspace
+    wanted = read(azure=cloud)
+    read(azure=cloud, vault_name="hr-prod")
+
+    assert [row["CorrelationId"] for row in of_vault(cloud).rows] == [wanted.correlation_id]
+    assert of_vault(cloud).rows == [row for row in window(cloud).rows if row["VaultId"].endswith("/pay-prod")]
+
+
+def test_a_vaults_own_log_can_be_refused_or_not_be_there(cloud: Azure) -> None:
+    workspace = add_workspace(cloud)
+    with pytest.raises(NoTable):
+        of_vault(cloud)
+
+    workspace.readable = False
+    with pytest.raises(Denied):
+        of_vault(cloud)
+
+
+def test_where_our_own_limit_cuts_the_answer_says_up_to_where_it_is_whole(
+    azure: Azure, scripted: Callable[[Callable[[Request], Response]], None]
+) -> None:
+    def moment(number: int) -> str:
+        return f"2026-12-01T00:{number // 6000:02}:{number // 100 % 60:02}.{number % 100:02}Z"
+
+    rows = [["AZKVAuditLogs", moment(number), "/v", "{}"] for number in range(logs.MOST_ROWS + 1)]
+    scripted(lambda _: rows_answer(rows))
+    page = logs.query_audit(WORKSPACE, datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 2, tzinfo=UTC))
+
+    assert page.complete_until == datetime(2026, 12, 1, 0, 3, 20, tzinfo=UTC)
+    assert page.rows[-1]["TimeGenerated"] < page.complete_until
+
+
+def test_after_a_429_that_names_a_time_nobody_asks_until_then(cloud: Azure) -> None:
+    add_workspace(cloud)
+    read(azure=cloud)
+    cloud.faults.set("law-0", Fault("throttled", retry_after=1, times=1))
+    with pytest.raises(Throttled):
+        window(cloud)
+    begun = time.monotonic()
+
+    assert len(window(cloud).rows) == 1
+    assert time.monotonic() - begun >= 0.9
