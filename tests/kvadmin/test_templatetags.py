@@ -12,7 +12,7 @@ from lucide import _load_icon
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin import badges
 from kvadmin.templatetags import kv
-from vaults.models import Health, LogState, RevealPolicy, Secret, SyncRun
+from vaults.models import Health, LogState, RevealPolicy, Secret, State, SyncRun
 
 NOW = datetime(2026, 12, 1, 0, 48, 7, tzinfo=UTC)
 
@@ -102,6 +102,7 @@ def test_thousands_are_separated_and_nothing_is_a_dash() -> None:
         ("sync", SyncRun.State),
         ("policy", RevealPolicy.Mode),
         ("phase", LedgerEntry.Phase),
+        ("request", State),
         ("outcome", AccessEvent.Outcome),
         ("who", AccessEvent.Kind),
         ("match", AccessEvent.Match),

@@ -207,7 +207,7 @@ def test_a_demo_button_needs_the_csrf_token(reader: Person) -> None:
 
 # --- Navigation and help ---------------------------------------------------------------------------------------------
 
-EVERYBODY = ["Home", "Vaults", "Search"]
+EVERYBODY = ["Home", "Vaults", "Search", "Requests"]
 
 
 def pages_of(client: Client, person: Person) -> list[str]:
