@@ -78,7 +78,7 @@ def _grant(request: Request, item: Secret) -> RevealRequest | None:
 
 
 def _not_so(request: Request, item: Secret, grant: RevealRequest | None, form: RevealForm) -> JsonResponse | None:
-    """A grant is for one version. And 401 when the policy asks for a fresher sign-in: with an address that leads back."""
+    """A grant is for one version; and 401, with an address that leads back, where the sign-in has to be fresher."""
     if grant and form.cleaned_data["version"] not in {"", grant.version}:
         return _error(OTHER_VERSION, 409)
     rule = grant.policy if grant else policy.policy_for(item.vault, item.key)
