@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from audit import clock
 from audit.models import AccessEvent, LedgerEntry
 from audit.views.scope import events_for
 from kvadmin import actions as a
@@ -40,7 +40,7 @@ def home(request: Request) -> HttpResponse:
 
 def _requests(me: Person) -> dict[str, list[inbox.Row]]:
     """What waits for this person, the oldest first, and what they wait for themselves."""
-    now = clock.now()
+    now = timezone.now()
     found = {"my_requests": inbox.rows(inbox.mine(me).filter(inbox.is_open(now))[:FEW], now)}
     if policy.may(me, a.REQUEST_APPROVE):
         found["waiting"] = inbox.rows(inbox.waiting(me, now).order_by("pk")[:FEW], now)
