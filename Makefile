@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres lint format lock screenshots
+.PHONY: help demo test test-sqlite test-postgres soak lint format lock screenshots
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -26,6 +26,9 @@ test-sqlite: .venv/.dev ## All tests on SQLite, the browser's among them
 
 test-postgres: .venv/.dev ## All tests but the browser's on PostgreSQL (KVADMIN_TEST_DATABASE_URL, or one started here)
 	@$(RUN) -m tests.postgres $(RUN) -m pytest -n 2 -m "not browser"
+
+soak: .venv/.dev ## Random stories of requests, many and long, new ones each time: for before a release
+	@KVADMIN_TEST_HYPOTHESIS=soak $(RUN) -m pytest tests/vaults/test_request_machine.py
 
 lint: export KVADMIN_DEBUG := true
 lint: .venv/.dev ## Style, types, templates, migrations, settings, and the exported requirements
