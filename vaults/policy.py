@@ -52,7 +52,7 @@ def may(person: Person | AnonymousUser, action: Action, vault: Vault | None = No
 
     Roles are read once per request and person, when they are used, never from a session.
     """
-    held = [role for role in assignments(person) if action in role.actions]
+    held = _held(person, action)
     if not held:
         return _no("no-role", f"You hold no role that may do this ({action.label.lower()}).")
     if vault is None:
@@ -61,6 +61,18 @@ def may(person: Person | AnonymousUser, action: Action, vault: Vault | None = No
         if _covers(role, action, vault, key):
             return _by_policy(vault, key, str(role)) if action == a.SECRET_REVEAL else _yes(f"{role}.")
     return _no("no-role-here", f"Your roles that may do this do not reach {vault}.")
+
+
+def may_everywhere(person: Person | AnonymousUser, action: Action) -> Decision:
+    """Decide for an act that concerns every vault at once, such as a sweep: a role on some of them is not enough."""
+    decision = may(person, action)
+    if decision and not any(role.scope_kind == ScopeKind.EVERYTHING for role in _held(person, action)):
+        return _no("no-role-here", f"Your roles that may do this ({action.label.lower()}) do not reach every vault.")
+    return decision
+
+
+def _held(person: Person | AnonymousUser, action: Action) -> list[RoleAssignment]:
+    return [role for role in assignments(person) if action in role.actions]
 
 
 def assignments(person: Person | AnonymousUser) -> list[RoleAssignment]:
@@ -103,7 +115,7 @@ def _by_policy(vault: Vault, key: str, role: str) -> Decision:
 # --- What lists may show ---------------------------------------------------------------------------------------------
 def vaults_for(person: Person | AnonymousUser, action: Action) -> QuerySet[Vault]:
     """The vaults in which the person may do this, wholly or, by a prefix, in part."""
-    return Vault.objects.filter(_any(_vault_q(role) for role in assignments(person) if action in role.actions))
+    return Vault.objects.filter(_any(_vault_q(role) for role in _held(person, action)))
 
 
 def visible_vaults(person: Person | AnonymousUser) -> QuerySet[Vault]:
@@ -112,8 +124,14 @@ def visible_vaults(person: Person | AnonymousUser) -> QuerySet[Vault]:
 
 def visible_secrets(person: Person | AnonymousUser) -> QuerySet[Secret]:
     """The secrets whose metadata the person may see."""
-    held = (role for role in assignments(person) if a.SECRET_LIST in role.actions)
-    return Secret.objects.filter(_any(_secret_q(role) for role in held))
+    return Secret.objects.filter(_any(_secret_q(role) for role in _held(person, a.SECRET_LIST)))
+
+
+def visible_scopes(person: Person | AnonymousUser, action: Action) -> Q:
+    """The role assignments or policies that whoever may edit them sees: those within their reach, and, because they
+    hold there as well and name nothing elsewhere, those on everything."""
+    within = _any(role.contained() for role in _held(person, action))
+    return within | Q(scope_kind=ScopeKind.EVERYTHING) if _held(person, action) else within
 
 
 def _any(conditions: Iterable[Q]) -> Q:
@@ -158,6 +176,11 @@ def actor(request: HttpRequest) -> ledger.Actor:
 def require(request: HttpRequest, action: Action) -> None:
     """Let an act without a target pass, or refuse it: recorded, then 403."""
     _enforce(request, action, ledger.Target(), may(request.user, action))
+
+
+def require_everywhere(request: HttpRequest, action: Action) -> None:
+    """Let an act that concerns every vault pass, or refuse it: recorded, then 403."""
+    _enforce(request, action, ledger.Target(), may_everywhere(request.user, action))
 
 
 def require_vault(request: HttpRequest, action: Action, name: str) -> Vault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import policy, roles
-from vaults.models import RevealPolicy, Vault
+from vaults.models import RevealPolicy
 from vaults.role_forms import PolicyForm
 from vaults.views.roles import signed_in
 
@@ -18,24 +19,29 @@ from vaults.views.roles import signed_in
 @require_http_methods(["GET", "POST"])
 def policy_list(request: Request) -> HttpResponse:
     policy.require(request, a.POLICY_EDIT)
-    form = PolicyForm(request.POST or None)
+    form = PolicyForm(request.POST or None, by=signed_in(request))
     if request.method == "POST" and form.is_valid():
         new = roles.set_policy(signed_in(request), policy.actor(request), form.policy())
         messages.success(request, f"In force: {new}.")
         return redirect("policies")
-    in_force = RevealPolicy.objects.filter(ended_at=None).select_related("vault", "subscription", "created_by")
+    in_force = _visible(request).filter(ended_at=None).select_related("created_by")
     context = {
         "form": form,
         "policies": sorted(in_force, key=lambda p: p.specificity),
-        "vault_names": Vault.objects.filter(vanished_at=None).values_list("name", flat=True)[:1000],
+        "vault_names": form.vaults.filter(vanished_at=None).values_list("name", flat=True)[:1000],
     }
     return render(request, "vaults/policies.html", context, status=422 if form.errors else 200)
+
+
+def _visible(request: Request) -> QuerySet[RevealPolicy]:
+    shown = policy.visible_scopes(request.user, a.POLICY_EDIT)
+    return RevealPolicy.objects.filter(shown).select_related("vault", "subscription")
 
 
 @require_POST
 def end_policy(request: Request, policy_id: int) -> HttpResponse:
     policy.require(request, a.POLICY_EDIT)
-    old = get_object_or_404(RevealPolicy.objects.select_related("vault", "subscription"), pk=policy_id)
+    old = get_object_or_404(_visible(request), pk=policy_id)
     if roles.end_policy(signed_in(request), policy.actor(request), old):
         messages.success(request, f"Ended: {old}. Where no other policy reaches, nobody sees a value now.")
     else:

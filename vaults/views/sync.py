@@ -21,7 +21,7 @@ FEW = 20
 
 @require_http_methods(["GET", "POST"])
 def sync(request: Request) -> HttpResponse:
-    policy.require(request, a.VAULT_SYNC)
+    policy.require_everywhere(request, a.VAULT_SYNC)
     if request.method == "POST":
         return _ask(request)
     run = running()
