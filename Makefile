@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres lint format lock screenshots
+.PHONY: help demo test test-sqlite test-postgres lint format lock screenshots bench
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -42,6 +42,9 @@ format: .venv/.dev ## Put code and templates into the one style
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 	.venv/bin/djade --target-version 5.2 $$(find templates -name '*.html')
+
+bench: .venv/.dev ## Measure the sweep, the search and a reveal, on SQLite and on PostgreSQL
+	@$(RUN) -m tests.bench
 
 screenshots: .venv/.dev ## Take the README's pictures anew, of a demo that is started for it
 	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
