@@ -19,6 +19,7 @@ from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from vaults import search, sync
 from vaults.models import Health, LogState, Secret, SyncRun, Vault
+from vaults.rows import VaultRows
 
 if TYPE_CHECKING:
     from kvadmin.emulator.state import Azure
@@ -163,6 +164,24 @@ def test_one_failing_vault_is_told_and_never_fails_the_sweep(cloud: Azure, fault
     assert (bad.health, bad.listed_at, Vault.objects.get(name="pay-prod").health) == (health, None, Health.OK)
     assert (run.state, run.vaults_done, run.vaults_failed) == (SyncRun.State.DONE, 1, 1)
     assert bad.health_note.endswith(".")
+
+
+def test_a_text_that_no_database_takes_fails_no_sweep(cloud: Azure) -> None:
+    cloud.add_vault("odd", subscription_id=SUBSCRIPTION, tags={"env": "la\x00b"})
+    cloud.put_secret("odd", "key", "x", content_type="a\x00b", tags={"nul": "\x00"})
+    run = sweep()
+    odd = Secret.objects.select_related("vault").get(key="key")
+    assert (run.state, run.vaults_failed, odd.vault.environment) == (SyncRun.State.DONE, 0, "la\ufffdb")
+    assert (odd.content_type, odd.tags) == ("a\ufffdb", {"nul": "\ufffd"})
+
+
+def test_half_a_surrogate_pair_which_json_can_spell_is_stored_as_a_mark(cloud: Azure) -> None:
+    sweep()
+    times = (None, None, None, None)
+    odd = SecretProperties("token", "", True, "\udfff", {"half \ud800": "ok \U0001f511"}, *times, "", 0, False)
+    assert VaultRows(Vault.objects.get()).write([odd]) == 1
+    stored = Secret.objects.get(key="token")
+    assert (stored.content_type, stored.tags) == ("\ufffd", {"half \ufffd": "ok \U0001f511"})
 
 
 def test_a_listing_that_breaks_in_the_middle_marks_nothing_as_vanished(cloud: Azure) -> None:
