@@ -44,6 +44,18 @@ def test_it_shows_unhealthy_vaults_with_what_to_do(reader: Person, client_of: Cl
     assert "Give it the role Reader." in text(client_of(reader))
 
 
+@pytest.mark.parametrize(
+    ("health", "sentence"),
+    [("ok", "Every vault could be listed"), ("unknown", "Not all of them have been checked yet.")],
+)
+def test_it_calls_no_vault_healthy_that_was_never_listed(
+    reader: Person, client_of: ClientOf, health: str, sentence: str
+) -> None:
+    factories.vault("pay-prod", health=health)
+    said = ("Every vault could be listed", "Not all of them have been checked yet.")
+    assert [words for words in said if words in text(client_of(reader))] == [sentence]
+
+
 def test_it_shows_blind_vaults(reader: Person, client_of: ClientOf) -> None:
     factories.vault("pay-prod", log_state="no-setting")
     assert "Blind vaults" in text(client_of(reader))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from audit.models import AccessEvent, LedgerEntry
@@ -54,10 +57,11 @@ def _revealed(request: Request) -> list[LedgerEntry]:
 
 
 def _unexplained(request: Request) -> int:
-    """How often, within the auditor's reach, kvadmin's own credential was used outside kvadmin."""
+    """How often lately, within the auditor's reach, kvadmin's own credential was used outside kvadmin."""
     if not policy.may(request.user, a.AUDIT_READ):
         return 0
-    return events_for(request.user).filter(match=AccessEvent.Match.UNEXPLAINED).count()
+    since = timezone.now() - timedelta(days=90)  # as far as the page goes that the notice leads to
+    return events_for(request.user).filter(match=AccessEvent.Match.UNEXPLAINED, at__gte=since).count()
 
 
 def _last_sweep(request: Request) -> SyncRun | None:

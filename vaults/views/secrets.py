@@ -19,7 +19,7 @@ from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.http import NotThere, Request
 from vaults import policy
 from vaults.models import Secret
-from vaults.views.reveal import reveal_context
+from vaults.views.reveal import STATUS, reveal_context
 
 
 @require_GET
@@ -53,7 +53,10 @@ def versions(request: Request, vault: str, secret: str) -> HttpResponse:
         context["tied"] = any(row.tied for row in context["rows"])
     except GatewayError as error:
         context["error"] = error
-    return render(request, "vaults/_versions.html" if request.htmx else "vaults/versions.html", context)
+    if request.htmx:  # htmx puts the sentence in its place only when the status is a good one
+        return render(request, "vaults/_versions.html", context)
+    failed: GatewayError | None = context.get("error")
+    return render(request, "vaults/versions.html", context, status=STATUS.get(failed.code, 502) if failed else 200)
 
 
 @dataclass(frozen=True, slots=True)
