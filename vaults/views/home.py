@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from audit.models import AccessEvent, LedgerEntry
 from audit.views.scope import events_for
@@ -21,7 +21,7 @@ from vaults.standing import blind, standing
 FEW = 6  # rows of each list
 
 
-@require_GET
+@require_safe
 def home(request: Request) -> HttpResponse:
     vaults = policy.visible_vaults(request.user)
     secrets = policy.visible_secrets(request.user).filter(vanished_at=None, vault__vanished_at=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
 from kvadmin.http import Request
@@ -15,7 +15,7 @@ from vaults.role_forms import NameFilter
 from vaults.views.roles import visible
 
 
-@require_GET
+@require_safe
 def people(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     form = NameFilter(request.GET)
@@ -27,7 +27,7 @@ def people(request: Request) -> HttpResponse:
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-@require_GET
+@require_safe
 def person(request: Request, person_id: int) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     somebody = get_object_or_404(Person.objects.prefetch_related("groups"), pk=person_id)

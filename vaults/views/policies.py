@@ -16,7 +16,7 @@ from vaults.role_forms import PolicyForm
 from vaults.views.roles import signed_in
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def policy_list(request: Request) -> HttpResponse:
     policy.require(request, a.POLICY_EDIT)
     form = PolicyForm(request.POST or None, by=signed_in(request))

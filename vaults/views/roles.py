@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.models import Group
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from kvadmin import actions as a
 from kvadmin.http import Request
@@ -18,7 +18,7 @@ from vaults.models.role import ROLE_ACTIONS, RoleAssignmentQuerySet
 from vaults.role_forms import RoleForm, RolesFilter
 
 
-@require_GET
+@require_safe
 def role_list(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     form, every = RolesFilter(request.GET), visible(request)
@@ -40,7 +40,7 @@ def visible(request: Request) -> RoleAssignmentQuerySet:
     return RoleAssignment.objects.filter(policy.visible_scopes(request.user, a.ROLE_ASSIGN))
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def assign_role(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     initial = {"holder": request.GET.get("holder", "")[:170]}

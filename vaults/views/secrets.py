@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from audit.queries import LastReads, last_reads
 from kvadmin import actions as a
@@ -22,7 +22,7 @@ from vaults.models import Secret
 from vaults.views.reveal import STATUS, reveal_context
 
 
-@require_GET
+@require_safe
 def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
     version = request.GET.get("version", "").lower()
@@ -43,7 +43,7 @@ def _reads(request: Request, item: Secret) -> LastReads | None:
     return last_reads(item.vault, item.key) if allowed else None
 
 
-@require_GET
+@require_safe
 def versions(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
     context: dict[str, Any] = {"secret": item, "vault": item.vault, "most": keyvault.MOST_VERSIONS}

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from audit import ledger
 from kvadmin import actions as a
@@ -19,7 +19,7 @@ from vaults.models import Secret, Vault
 from vaults.standing import standing
 
 
-@require_GET
+@require_safe
 def vault_list(request: Request) -> HttpResponse:
     visible = policy.visible_vaults(request.user).filter(vanished_at=None)
     form = VaultsForm(request.GET, visible)
@@ -48,7 +48,7 @@ def _counted(request: Request, page: NumberedPage[Vault]) -> NumberedPage[Vault]
     return page
 
 
-@require_GET
+@require_safe
 def vault(request: Request, vault: str) -> HttpResponse:
     item = policy.require_vault(request, a.VAULT_LIST, vault)
     secrets = policy.visible_secrets(request.user).filter(vault=item)
@@ -72,7 +72,7 @@ def _slice(found: QuerySet[Secret], form: SecretsForm, cursor: str) -> paging.Sl
         raise NotThere("This list has no such page. Open the vault again and page from its start.") from None
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def register(request: Request) -> HttpResponse:
     policy.require_everywhere(request, a.VAULT_SYNC)
     form = RegisterForm(request.POST or None)
