@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest
 from audit import ledger
 from kvadmin import actions as a
 from kvadmin.actions import Action
+from kvadmin.http import address
 from vaults.models import Person, RevealPolicy, RoleAssignment, ScopeKind, Secret, Vault
 
 Mode = RevealPolicy.Mode
@@ -170,7 +171,7 @@ def _secret_q(role: RoleAssignment) -> Q:
 def actor(request: HttpRequest) -> ledger.Actor:
     """The signed-in person as the ledger remembers them."""
     person = request.user
-    return ledger.Actor(str(person.pk or ""), str(person), request.META.get("REMOTE_ADDR", "") or "")
+    return ledger.Actor(str(person.pk or ""), str(person), address(request))
 
 
 def require(request: HttpRequest, action: Action) -> None:
