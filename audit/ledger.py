@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
@@ -155,10 +155,10 @@ def _append(
 
 def _tidy(entry: LedgerEntry) -> None:
     """Cut texts to their columns and drop NUL, which PostgreSQL refuses: a long name must not stop a record."""
-    for field in LedgerEntry._meta.concrete_fields:
-        value = getattr(entry, field.attname)
+    for column in LedgerEntry._meta.concrete_fields:
+        value = getattr(entry, column.attname)
         if isinstance(value, str):
-            setattr(entry, field.attname, value.replace("\x00", "")[: field.max_length])
+            setattr(entry, column.attname, value.replace("\x00", "")[: column.max_length])
 
 
 def _chain(entry: LedgerEntry) -> None:
@@ -183,11 +183,15 @@ def digest(entry: LedgerEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What verifying found: how many rows hold, and the first that does not."""
+    """What verifying found: how many rows hold, and the first that does not.
+
+    `head` is the hash of the last row that was walked: of a chain that holds, what can be noted outside the database.
+    """
 
     rows: int
     first_bad: int | None = None
     why: str = ""
+    head: str = field(default=GENESIS, compare=False)
 
     @property
     def intact(self) -> bool:
@@ -213,7 +217,7 @@ def verify() -> Chain:
         return Chain(seq, seq + 1, "rows are missing at the end")
     if at_head != before.hash or after.seq < seq or (after.seq == seq and after.hash != previous):
         return Chain(seq, seq + 1, "the chain's head does not fit its last rows")
-    return Chain(seq)
+    return Chain(seq, head=previous)
 
 
 def _head() -> LedgerHead:

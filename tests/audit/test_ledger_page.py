@@ -234,7 +234,9 @@ def test_the_command_tells_cron_by_its_exit_status() -> None:
     revealed(request_id="r1")
     out = StringIO()
     call_command("verify_ledger", stdout=out)
-    assert out.getvalue() == "The chain holds: 2 rows, none changed, none missing.\n"
+    said, head = out.getvalue().splitlines()
+    assert said == "The chain holds: 2 rows, none changed, none missing."
+    assert head == f"Head, to note elsewhere: rows=2 seq=2 hash={LedgerEntry.objects.get(seq=2).hash}"
 
     tamper(1)
     with pytest.raises(CommandError, match="broken at row 1: its content was changed"):
