@@ -50,7 +50,7 @@ def _vaults(patience: Patience) -> arm.Vaults:
     try:
         return arm.list_vaults(patience=patience)
     except GatewayError as error:
-        return arm.Vaults(problems=[f"Azure could not be asked which vaults there are. {error.sentence}"])
+        return arm.Vaults(problems=[f"Azure could not be asked which vaults there are. {error.lasting}"])
 
 
 def _store(found: list[arm.VaultInfo], names: dict[str, str]) -> None:

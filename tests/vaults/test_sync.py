@@ -167,6 +167,14 @@ def test_one_failing_vault_is_told_and_never_fails_the_sweep(cloud: Azure, fault
     assert bad.health_note.endswith(".")
 
 
+def test_what_is_kept_of_a_failure_names_no_moment_that_will_have_passed(cloud: Azure) -> None:
+    cloud.faults.set("pay-prod", Fault("throttled", retry_after=2))
+    sweep()
+    said, _, advice = Vault.objects.get().health_note.partition(". ")
+    assert said == "Azure is receiving too many calls for this vault; try again in a little while"
+    assert advice.startswith("One vault and region takes 4,000 reads")
+
+
 def test_a_text_that_no_database_takes_fails_no_sweep(cloud: Azure) -> None:
     cloud.add_vault("odd", subscription_id=SUBSCRIPTION, tags={"env": "la\x00b"})
     cloud.put_secret("odd", "key", "x", content_type="a\x00b", tags={"nul": "\x00"})
