@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -241,6 +241,31 @@ def test_a_fault_of_our_own_in_one_vault_is_that_vaults_failure(cloud: Azure) ->
     assert (batch.last, batch.error is not None and batch.error.code) == (True, "bad-answer")
 
 
+@pytest.mark.parametrize("secrets", [1, 3 * sync.PAGES * 25])
+def test_what_the_database_refuses_of_one_vault_is_that_vaults_failure(cloud: Azure, secrets: int) -> None:
+    """A number that its column does not take; in the longer list the first of four batches already has it."""
+    cloud.add_vault("odd", subscription_id=SUBSCRIPTION, visible_in_arm=False, soft_delete_days=-1)
+    for number in range(secrets):
+        cloud.put_secret("odd", f"key-{number}", "x")
+    Vault.objects.create(name="odd", shown_name="odd", uri="https://odd.vault.azure.net/", registered=True)
+    run = sweep()
+    odd = Vault.objects.get(name="odd")
+    assert (run.state, run.vaults_done, run.vaults_failed) == (SyncRun.State.DONE, 1, 1)
+    assert (odd.health, odd.listed_at, live("odd"), len(live("pay-prod"))) == (Health.OTHER, None, [], 3)
+    assert odd.health_note.startswith("kvadmin could not store what Azure listed for this vault.")
+
+
+def test_a_database_that_is_away_is_no_vaults_failure(cloud: Azure) -> None:
+    def refuse(execute, sql, params, many, context):
+        if "vaults_secret" in sql:
+            raise OperationalError("connection to 10.0.0.4 refused")
+        return execute(sql, params, many, context)
+
+    with pytest.raises(OperationalError), connection.execute_wrapper(refuse):
+        sweep()
+    assert (SyncRun.objects.get().state, Vault.objects.get().health) == (SyncRun.State.FAILED, Health.UNKNOWN)
+
+
 def test_while_azure_is_out_of_reach_everything_stays_and_the_sweep_says_so(cloud: Azure) -> None:
     sweep()
     doors.drop_memory("tests")
@@ -306,10 +331,12 @@ def test_a_sweep_whose_worker_died_does_not_stand_in_the_way(cloud: Azure) -> No
 
 
 def test_a_run_whose_worker_died_is_carried_on_when_the_queue_hands_it_on(cloud: Azure) -> None:
-    run = SyncRun.objects.create(state=SyncRun.State.RUNNING, progressed_at=timezone.now())
+    run = SyncRun.objects.create(
+        state=SyncRun.State.RUNNING, progressed_at=timezone.now(), vaults_done=1, secrets_seen=2
+    )
     sync.sync_inventory(run, patience=IMPATIENT)
     run.refresh_from_db()
-    assert (run.state, run.secrets_seen) == (SyncRun.State.DONE, 3)
+    assert (run.state, run.vaults_done, run.secrets_seen) == (SyncRun.State.DONE, 1, 3)
 
 
 def test_a_finished_sweep_says_how_far_it_came(cloud: Azure) -> None:
