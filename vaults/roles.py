@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -61,9 +63,18 @@ def end_policy(by: Person, actor: ledger.Actor, old: RevealPolicy) -> bool:
     return ended
 
 
+def reaches(by: Person, action: a.Action, scope: Scoped) -> bool:
+    """Whether one of their own roles that may do this holds for all of the scope."""
+    return any(role.contains(scope) for role in policy.assignments(by) if action in role.actions)
+
+
+def within_reach(by: Person, action: a.Action, rows: Iterable[Scoped]) -> set[int]:
+    """The ids of those assignments or policies that they may end. The rows bring their vaults along."""
+    return {row.pk for row in rows if reaches(by, action, row)}
+
+
 def _own_reach(by: Person, actor: ledger.Actor, action: a.Action, scope: Scoped) -> None:
-    held = [role for role in policy.assignments(by) if action in role.actions]
-    if not any(role.contains(scope) for role in held):
+    if not reaches(by, action, scope):
         _refuse(action, actor, scope, "beyond-reach", f"Your own role does not reach as far as {scope.scope_text}.")
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 
 from audit.models import LedgerEntry
 from tests import factories
-from vaults.models import RevealPolicy
+from vaults.models import Person, RevealPolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +39,20 @@ def test_a_policy_beyond_ones_reach_is_refused_and_recorded(client: Client) -> N
     assert [set_all.status_code, end_all.status_code] == [403, 403]
     assert in_force() == ["Forbidden on everything"]
     assert LedgerEntry.objects.filter(code="beyond-reach").count() == 2
+
+
+def test_only_a_policy_that_one_may_end_has_a_button_for_it(client: Client) -> None:
+    everything = factories.policy("forbidden")
+    dev = factories.policy("direct", environment="dev")
+    admins = [factories.person("dev-admin", "administrator", environment="dev"), factories.person("a", "administrator")]
+
+    def endable(admin: Person) -> list[int]:
+        client.force_login(admin)
+        page = client.get("/policies/").content.decode()
+        assert page.count('<th scope="row">') == 2
+        return [policy.pk for policy in (everything, dev) if f'action="/policies/{policy.pk}/end/"' in page]
+
+    assert [endable(admin) for admin in admins] == [[dev.pk], [everything.pk, dev.pk]]
 
 
 def test_ending_a_policy_leaves_nobody_a_way_in(client: Client) -> None:

@@ -129,6 +129,38 @@ def test_the_filter_of_a_scope_agrees_with_what_the_scope_contains(
     assert {made[row.pk] for row in held if reach.contains(row)} == rows
 
 
+def test_only_what_one_may_end_has_a_button_for_it(client: Client, admin: Person) -> None:
+    bob = factories.person("bob", "reader")
+    dev = factories.assign(bob, "approver", environment="dev")
+    by_group = RoleAssignment.objects.create(
+        group=Group.objects.create(name="platform"), role="auditor", scope_kind="environment", environment="dev"
+    )
+    bob.groups.add(by_group.group)
+    people = {"dev": factories.person("dev-admin", "administrator", environment="dev"), "all": admin}
+
+    def endable(who: str, path: str) -> set[int]:
+        client.force_login(people[who])
+        page = client.get(path).content.decode()
+        assert "Reader" in page
+        return {role.pk for role in RoleAssignment.objects.all() if f'action="/roles/{role.pk}/end/"' in page}
+
+    reader = bob.role_assignments.get(role="reader")
+    assert endable("dev", "/roles/") == {dev.pk, by_group.pk, people["dev"].role_assignments.get().pk}
+    assert endable("dev", f"/people/{bob.pk}/") == {dev.pk}
+    assert endable("all", "/roles/") == {role.pk for role in RoleAssignment.objects.all()}
+    assert endable("all", f"/people/{bob.pk}/") == {dev.pk, reader.pk}
+
+
+def test_an_ended_role_has_no_button(client: Client, admin: Person) -> None:
+    theirs = factories.person("bob", "reader").role_assignments.get()
+    RoleAssignment.objects.filter(pk=theirs.pk).update(ended_at=timezone.now(), ended_by=admin)
+    client.force_login(admin)
+
+    page = client.get("/roles/?ended=1").content.decode()
+
+    assert (">bob</a>" in page, "/end/" in page) == (True, False)
+
+
 def test_somebody_without_the_right_sees_no_names_and_changes_nothing(client: Client, pay_prod: Vault) -> None:
     factories.person("bob", "reader")
     client.force_login(factories.person("eve", "secrets-officer"))

@@ -9,10 +9,10 @@ from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
 from kvadmin.http import Request
-from vaults import paging, policy
+from vaults import paging, policy, roles
 from vaults.models import Person
 from vaults.role_forms import NameFilter
-from vaults.views.roles import visible
+from vaults.views.roles import signed_in, visible
 
 
 @require_safe
@@ -31,12 +31,15 @@ def people(request: Request) -> HttpResponse:
 def person(request: Request, person_id: int) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     somebody = get_object_or_404(Person.objects.prefetch_related("groups"), pk=person_id)
-    theirs = visible(request).filter(Q(person=somebody) | Q(group__in=somebody.groups.all()))
-    roles = theirs.select_related("vault", "subscription", "group", "person", "created_by", "ended_by").order_by("-id")
-    in_force = set(theirs.in_force().values_list("pk", flat=True))
+    found = visible(request).filter(Q(person=somebody) | Q(group__in=somebody.groups.all()))
+    theirs = found.select_related("vault", "subscription", "group", "person", "created_by", "ended_by").order_by("-id")
+    in_force = set(found.in_force().values_list("pk", flat=True))
+    held = [role for role in theirs if role.pk in in_force]
+    own = [role for role in held if role.person]  # a group's role is ended for the whole group, on the roles page
     context = {
         "somebody": somebody,
-        "held": [role for role in roles if role.pk in in_force],
-        "past": [role for role in roles if role.pk not in in_force],
+        "held": held,
+        "endable": roles.within_reach(signed_in(request), a.ROLE_ASSIGN, own),
+        "past": [role for role in theirs if role.pk not in in_force],
     }
     return render(request, "vaults/person.html", context)

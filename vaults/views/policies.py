@@ -24,10 +24,11 @@ def policy_list(request: Request) -> HttpResponse:
         new = roles.set_policy(signed_in(request), policy.actor(request), form.policy())
         messages.success(request, f"In force: {new}.")
         return redirect("policies")
-    in_force = _visible(request).filter(ended_at=None).select_related("created_by")
+    in_force = list(_visible(request).filter(ended_at=None).select_related("created_by"))
     context = {
         "form": form,
         "policies": sorted(in_force, key=lambda p: p.specificity),
+        "endable": roles.within_reach(signed_in(request), a.POLICY_EDIT, in_force),
         "vault_names": form.vaults.filter(vanished_at=None).values_list("name", flat=True)[:1000],
     }
     return render(request, "vaults/policies.html", context, status=422 if form.errors else 200)

@@ -24,11 +24,14 @@ def role_list(request: Request) -> HttpResponse:
     form, every = RolesFilter(request.GET), visible(request)
     found = form.narrow(every) if form.is_valid() else every.none()
     found = found.select_related("person", "group", "vault", "subscription", "created_by", "ended_by").order_by("-id")
+    page = paging.numbered(found, request.GET.get("page", "1"))
+    ended = form.cleaned_data.get("ended", False)
     context = {
         "form": form,
-        "page": paging.numbered(found, request.GET.get("page", "1")),
+        "page": page,
+        "endable": set() if ended else roles.within_reach(signed_in(request), a.ROLE_ASSIGN, page),
         "meaning": [(Role(role).label, sorted(map(str, acts))) for role, acts in ROLE_ACTIONS.items()],
-        "ended": form.cleaned_data.get("ended", False),
+        "ended": ended,
         "filtered": any(form.cleaned_data.values()) or bool(form.errors),
     }
     template = "vaults/_roles_table.html" if request.htmx else "vaults/roles.html"
