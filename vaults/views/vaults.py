@@ -21,7 +21,7 @@ from vaults.standing import standing
 
 @require_safe
 def vault_list(request: Request) -> HttpResponse:
-    visible = policy.visible_vaults(request.user).filter(vanished_at=None)
+    visible = policy.visible_vaults(request.user)
     form = VaultsForm(request.GET, visible)
     found = form.narrow(visible) if form.is_valid() else visible.none()
     context = {
