@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres soak lint format lock screenshots
+.PHONY: help demo test test-sqlite test-postgres soak lint format lock screenshots bench
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -46,18 +46,22 @@ format: .venv/.dev ## Put code and templates into the one style
 	$(RUN) -m ruff format .
 	.venv/bin/djade --target-version 5.2 $$(find templates -name '*.html')
 
+bench: .venv/.dev ## Measure the sweep, the search and a reveal, on SQLite and on PostgreSQL
+	@$(RUN) -m tests.bench
+
 screenshots: .venv/.dev ## Take the README's pictures anew, of a demo that is started for it
 	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
 
-lock: .venv/.dev ## Renew uv.lock after a change of pyproject.toml, and the requirements that are exported from it
-	.venv/bin/uv lock
+# Not from .venv/.dev where uv is at hand: to install what a changed pyproject.toml asks for, uv.lock must be renewed.
+lock: $(if $(UV),,.venv/.dev) ## Renew uv.lock after a change of pyproject.toml, and the requirements that are exported from it
+	$(or $(UV),.venv/bin/uv) lock
 	@for set in "" -demo -dev; do $(MAKE) -s .export SET=$$set OUT=requirements$$set.txt; done
 
 .PHONY: .export
 EXTRAS = --no-dev --extra postgres --extra notify
 .export: EXTRAS := $(if $(filter -dev,$(SET)),--all-extras,$(if $(filter -demo,$(SET)),--no-dev --extra demo,$(EXTRAS)))
 .export:
-	@text="$$(.venv/bin/uv export --quiet --frozen --no-header --no-annotate --no-emit-project $(EXTRAS))" || exit 1; \
+	@text="$$($(or $(UV),.venv/bin/uv) export --quiet --frozen --no-header --no-annotate --no-emit-project $(EXTRAS))" || exit 1; \
 	if [ "$(OUT)" = - ]; then echo "$$text"; else echo "$$text" > $(OUT); fi
 
 # --- What is installed: .venv/.demo is what the demo needs, .venv/.dev is everything ---------------------------------

@@ -71,7 +71,7 @@ def ingest_audit(workspaces: Iterable[str], *, most_queries: int = MOST_QUERIES)
             _ingest_workspace(mark, now, counts, most_queries)
         except GatewayError as error:
             counts.failed += 1
-            _note(mark, now, error.code, error.sentence)
+            _note(mark, now, error.code, error.lasting)
         except DatabaseError as error:
             counts.failed += 1
             broken = error

@@ -226,11 +226,15 @@ def digest(entry: LedgerEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What verifying found: how many rows hold, and the first that does not."""
+    """What verifying found: how many rows hold, and the first that does not.
+
+    `head` is the hash of the last row that was walked: of a chain that holds, what can be noted outside the database.
+    """
 
     rows: int
     first_bad: int | None = None
     why: str = ""
+    head: str = field(default=GENESIS, compare=False)
 
     @property
     def intact(self) -> bool:
@@ -256,7 +260,7 @@ def verify() -> Chain:
         return Chain(seq, seq + 1, "rows are missing at the end")
     if at_head != before.hash or after.seq < seq or (after.seq == seq and after.hash != previous):
         return Chain(seq, seq + 1, "the chain's head does not fit its last rows")
-    return Chain(seq)
+    return Chain(seq, head=previous)
 
 
 def _head() -> LedgerHead:

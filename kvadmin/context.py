@@ -15,14 +15,15 @@ from kvadmin import __version__
 from kvadmin import actions as a
 from vaults.inbox import count_waiting
 from vaults.models import Person
-from vaults.policy import may
+from vaults.policy import may, may_everywhere
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One entry of the navigation: the URL's name, the word, a lucide icon, and the action that opens it.
 
-    `part` is a heading above it, `key` the second key of its shortcut (`g` and then this).
+    `part` is a heading above it, `key` the second key of its shortcut (`g` and then this). `everywhere`: the page
+    concerns every vault at once, so a role on some of them does not open it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Page:
     action: a.Action | None = None
     part: str = ""
     key: str = ""
+    everywhere: bool = False
 
     @property
     def url(self) -> str:
@@ -42,7 +44,7 @@ PAGES = (
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
     Page("requests", "Requests", "inbox", key="q"),
-    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w"),
+    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w", everywhere=True),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
     Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
@@ -70,7 +72,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _opens(entry: Page, person: Person | AnonymousUser) -> bool:
     if not person.is_authenticated:
         return False
-    return entry.action is None or may(person, entry.action).allowed
+    decide = may_everywhere if entry.everywhere else may
+    return entry.action is None or decide(person, entry.action).allowed
 
 
 def _current(pages: list[Page], path: str) -> str:

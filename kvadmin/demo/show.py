@@ -52,7 +52,7 @@ class Show:
         self.children.start("emulator", "manage.py", "emulator", "--port", settings.KVADMIN_EMULATOR.split(":")[-1])
         self.children.start("web", *_web(self.port))
         self.children.until(lambda: _answers(f"{settings.KVADMIN_EMULATOR}/healthz"))
-        sweep = sync_inventory.enqueue()
+        sweep = sync_inventory.enqueue(SyncRun.objects.create().pk)
         self.children.start("worker", "manage.py", "worker")
         self.say("The first sweep: which vaults and secrets are there?")
         self.wait(sweep)

@@ -143,7 +143,7 @@ def test_a_free_badge_is_escaped_too() -> None:
     [
         (None, "muted", "No expiry"),
         (-3, "bad", "Expired"),
-        (0, "bad", "Today"),
+        (0, "bad", "In less than a day"),  # of today or of tomorrow
         (1, "warn", "In 1 day"),
         (30, "warn", "In 30 days"),
         (31, "ok", "In 31 days"),

@@ -46,6 +46,20 @@ def test_a_policy_beyond_ones_reach_is_refused_and_recorded(client: Client) -> N
     assert LedgerEntry.objects.filter(code="beyond-reach").count() == 2
 
 
+def test_only_a_policy_that_one_may_end_has_a_button_for_it(client: Client) -> None:
+    everything = factories.policy("forbidden")
+    dev = factories.policy("direct", environment="dev")
+    admins = [factories.person("dev-admin", "administrator", environment="dev"), factories.person("a", "administrator")]
+
+    def endable(admin: Person) -> list[int]:
+        client.force_login(admin)
+        page = client.get("/policies/").content.decode()
+        assert page.count('<th scope="row">') == 2
+        return [policy.pk for policy in (everything, dev) if f'action="/policies/{policy.pk}/end/"' in page]
+
+    assert [endable(admin) for admin in admins] == [[dev.pk], [everything.pk, dev.pk]]
+
+
 def test_ending_a_policy_leaves_nobody_a_way_in(client: Client) -> None:
     old = factories.policy("direct")
     client.force_login(factories.person("admin", "administrator"))
@@ -218,7 +232,7 @@ def test_the_preview_warns_when_nobody_could_ever_approve(admin_client: Client) 
 def test_beyond_ones_reach_the_preview_counts_nothing(client: Client) -> None:
     client.force_login(factories.person("dev-admin", "administrator", environment="dev"))
 
-    page = client.post("/policies/", PREVIEW).content.decode()
+    page = client.post("/policies/", {**PREVIEW, "scope_kind": "everything"}).content.decode()
 
     assert "Your own role does not reach as far as this scope." in page
     assert "This touches" not in page

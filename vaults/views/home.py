@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from audit.models import AccessEvent, LedgerEntry
 from audit.views.scope import events_for
@@ -20,7 +22,7 @@ from vaults.views.roles import signed_in
 FEW = 6  # rows of each list
 
 
-@require_GET
+@require_safe
 def home(request: Request) -> HttpResponse:
     vaults = policy.visible_vaults(request.user)
     secrets = policy.visible_secrets(request.user).filter(vanished_at=None, vault__vanished_at=None)
@@ -67,14 +69,15 @@ def _revealed(request: Request) -> list[LedgerEntry]:
 
 
 def _unexplained(request: Request) -> int:
-    """How often, within the auditor's reach, kvadmin's own credential was used outside kvadmin."""
+    """How often lately, within the auditor's reach, kvadmin's own credential was used outside kvadmin."""
     if not policy.may(request.user, a.AUDIT_READ):
         return 0
-    return events_for(request.user).filter(match=AccessEvent.Match.UNEXPLAINED).count()
+    since = timezone.now() - timedelta(days=90)  # as far as the page goes that the notice leads to
+    return events_for(request.user).filter(match=AccessEvent.Match.UNEXPLAINED, at__gte=since).count()
 
 
 def _last_sweep(request: Request) -> SyncRun | None:
     """A sweep counts vaults that others see, so it is for those who may start one."""
-    if not policy.may(request.user, a.VAULT_SYNC):
+    if not policy.may_everywhere(request.user, a.VAULT_SYNC):
         return None
     return SyncRun.objects.exclude(state=SyncRun.State.SKIPPED).first()

@@ -18,3 +18,5 @@ class Command(BaseCommand):
         if not chain.intact:
             raise CommandError(explain_chain(chain))
         self.stdout.write(explain_chain(chain))
+        # Rows have no gap, so the last one's number is how many there are.
+        self.stdout.write(f"Head, to note elsewhere: rows={chain.rows} seq={chain.rows} hash={chain.head}")
