@@ -232,7 +232,7 @@ def test_the_preview_warns_when_nobody_could_ever_approve(admin_client: Client) 
 def test_beyond_ones_reach_the_preview_counts_nothing(client: Client) -> None:
     client.force_login(factories.person("dev-admin", "administrator", environment="dev"))
 
-    page = client.post("/policies/", {**PREVIEW, "scope_kind": "everything"}).content.decode()
+    page = client.post("/policies/", {**PREVIEW, "scope_kind": "everything", "environment": ""}).content.decode()
 
     assert "Your own role does not reach as far as this scope." in page
     assert "This touches" not in page

@@ -150,13 +150,14 @@ class Requests(RuleBasedStateMachine):
     # --- The beginning -----------------------------------------------------------------------------------------------
     @initialize(seed=st.integers(0, 2**32 - 1))
     def a_world(self, seed: int) -> None:
-        """Two people have asked, and some have said yes: drawn by a seed, for chance likes small numbers."""
+        """Two have asked, some said yes, perhaps there was an emergency. By a seed: examples like to begin small."""
         chance = Random(seed)  # noqa: S311 - picks examples
         rule = Rule(
             0, "approval", needed=chance.choice([1, 2, 2, 3]), groups=chance.choice(GROUP_RULES),
             use=chance.choice(["once", "window"]), break_glass=chance.random() < 0.8,
         )  # fmt: skip
         votes, lonely = chance.randint(0, 4), chance.random() < 0.2
+        emergency, over = chance.random() < 0.6, chance.random() < 0.5
         self.azure.add_subscription(SUBSCRIPTION, "Payments")
         self.azure.add_vault("pay-prod", subscription_id=SUBSCRIPTION)
         vault = factories.vault("pay-prod")
@@ -182,6 +183,10 @@ class Requests(RuleBasedStateMachine):
         self.ask("dev-2", SECRETS[1], 5, "once")
         for case in self.world.cases.values():
             self._approve_by(case, votes)
+        if emergency:
+            self.shatter("oncall", SECRETS[1], "INC-9")
+        for case in self._among("active") if over else ():
+            self._withdraw(case, "oncall")
 
     def _leave_one_approver(self) -> None:
         """Only somebody who also asks is left to decide."""
@@ -351,9 +356,11 @@ class Requests(RuleBasedStateMachine):
             self.i7_empty_means_nobody(request)
 
     @precondition(lambda self: self._among("review-due"))
-    @rule(pick=picks, name=names, justified=st.booleans())
-    def review(self, pick: int, name: str, justified: bool) -> None:
-        self._review(self._case(pick, "review-due"), name, justified=justified)
+    @rule(pick=picks, justified=st.booleans())
+    def review(self, pick: int, justified: bool) -> None:
+        case = self._case(pick, "review-due")
+        people = sorted(self.world.approvers(case.who)) or ["boss"]
+        self._review(case, people[pick % len(people)], justified=justified)
 
     def _review(self, case: Case, name: str, *, justified: bool) -> None:
         expected, who = self.world.verb("review", self.world.people[name], case), self._person(name)
