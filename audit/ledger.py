@@ -88,12 +88,21 @@ class _Act:
 class Attempt:
     """An act whose intent is on record. `revealed` puts its outcome on record; leaving without one means failure."""
 
-    def __init__(self, act: _Act, *, durable: bool = True) -> None:
-        self._act = act
-        self.id = act.id
+    def __init__(
+        self,
+        action: Action,
+        actor: Actor,
+        target: Target,
+        reason: str = "",
+        move: Move = NO_MOVE,
+        *,
+        durable: bool = True,
+    ) -> None:
+        self._act = _Act(action, actor, target, reason, move)
+        self.id = self._act.id
         self.closed = False
         self._durable = durable
-        _append(act, Phase.INTENT, durable=durable)
+        _append(self._act, Phase.INTENT, durable=durable)
 
     def revealed(self, *, version: str, request_id: str, region: str) -> None:
         """Put on record that Azure gave the value out: which version, and the id Azure logs for this read."""
@@ -121,7 +130,7 @@ def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -
 
     Raises LedgerUnavailable when either row cannot be written; the caller then has nothing to show.
     """
-    act = Attempt(_Act(action, actor, target, reason))
+    act = Attempt(action, actor, target, reason)
     try:
         yield act
     except BaseException as error:
@@ -136,7 +145,7 @@ def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Mo
 
     The caller commits both before Azure is called, and closes the attempt with the outcome.
     """
-    return Attempt(_Act(action, actor, target, reason, move), durable=False)
+    return Attempt(action, actor, target, reason, move, durable=False)
 
 
 def revealed_since(actor: Actor, since: datetime) -> int:
