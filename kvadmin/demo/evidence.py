@@ -60,7 +60,7 @@ def _ask(username: str, vault: str, reason: str) -> bool:
     secret = enabled.select_related("vault__subscription").order_by("key").first()
     if secret is None:
         return False
-    requests.ask(person, actor(person), secret, reason=reason, ticket=reason.split(":")[0], minutes=30)
+    requests.ask(person, actor(person), secret, reason=reason, ticket=reason.split(":", maxsplit=1)[0], minutes=30)
     return True
 
 
