@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres simulation bench lint format lock screenshots
+.PHONY: help demo test test-sqlite test-postgres soak simulation lint format lock screenshots bench
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -27,11 +27,11 @@ test-sqlite: .venv/.dev ## All tests on SQLite, the browser's among them
 test-postgres: .venv/.dev ## All tests but the browser's on PostgreSQL (KVADMIN_TEST_DATABASE_URL, or one started here)
 	@$(RUN) -m tests.postgres $(RUN) -m pytest -n 2 -m "not browser"
 
+soak: .venv/.dev ## Random stories of requests, many and long, new ones each time: for before a release
+	@KVADMIN_TEST_HYPOTHESIS=soak $(RUN) -m pytest tests/vaults/test_request_machine.py
+
 simulation: .venv/.dev ## A day of 100,000 events with a thief in it, and kill -9 in the middle of an ingest
 	@$(RUN) -m tests.simulation
-
-bench: .venv/.dev ## Every benchmark, on SQLite and on PostgreSQL
-	@$(RUN) -m tests.bench
 
 lint: export KVADMIN_DEBUG := true
 lint: .venv/.dev ## Style, types, templates, migrations, settings, and the exported requirements
@@ -49,18 +49,22 @@ format: .venv/.dev ## Put code and templates into the one style
 	$(RUN) -m ruff format .
 	.venv/bin/djade --target-version 5.2 $$(find templates -name '*.html')
 
+bench: .venv/.dev ## Measure the sweep, the search and a reveal, on SQLite and on PostgreSQL
+	@$(RUN) -m tests.bench
+
 screenshots: .venv/.dev ## Take the README's pictures anew, of a demo that is started for it
 	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m tests.screenshots
 
-lock: .venv/.dev ## Renew uv.lock after a change of pyproject.toml, and the requirements that are exported from it
-	.venv/bin/uv lock
+# Not from .venv/.dev where uv is at hand: to install what a changed pyproject.toml asks for, uv.lock must be renewed.
+lock: $(if $(UV),,.venv/.dev) ## Renew uv.lock after a change of pyproject.toml, and the requirements that are exported from it
+	$(or $(UV),.venv/bin/uv) lock
 	@for set in "" -demo -dev; do $(MAKE) -s .export SET=$$set OUT=requirements$$set.txt; done
 
 .PHONY: .export
 EXTRAS = --no-dev --extra postgres --extra notify
 .export: EXTRAS := $(if $(filter -dev,$(SET)),--all-extras,$(if $(filter -demo,$(SET)),--no-dev --extra demo,$(EXTRAS)))
 .export:
-	@text="$$(.venv/bin/uv export --quiet --frozen --no-header --no-annotate --no-emit-project $(EXTRAS))" || exit 1; \
+	@text="$$($(or $(UV),.venv/bin/uv) export --quiet --frozen --no-header --no-annotate --no-emit-project $(EXTRAS))" || exit 1; \
 	if [ "$(OUT)" = - ]; then echo "$$text"; else echo "$$text" > $(OUT); fi
 
 # --- What is installed: .venv/.demo is what the demo needs, .venv/.dev is everything ---------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audit.coverage import Logged, blind, watermarks, zulu
+from audit.coverage import Logged, blind, gaps_of, watermarks, zulu
 from audit.models import LedgerEntry, Watermark
 
 
@@ -41,7 +41,16 @@ def _confirmed(entry: LedgerEntry, vault: Logged | None, marks: dict[str, Waterm
     if vault is None or (vault.log_state != "ok" and mark is None) or blind(vault, mark):
         why = blind(vault, mark) if vault else ""
         return Confirmed("muted", "Blind", why or "not known whether the vault sends a log")
+    return _missing(entry, mark)
+
+
+def _missing(entry: LedgerEntry, mark: Watermark | None) -> Confirmed:
+    """A reveal that the log of its vault has not shown: only where it should have is that worth a warning."""
     up_to = mark.complete_up_to if mark else None
-    if up_to is None or entry.at > up_to:
+    if mark is None or up_to is None or entry.at > up_to:
         return Confirmed("info", "Not shown yet", f"complete up to {zulu(up_to)}" if up_to else "not taken in yet")
+    if mark.complete_from and entry.at < mark.complete_from:
+        return Confirmed("muted", "Too early", f"complete only from {zulu(mark.complete_from)} on")
+    if any(start <= entry.at <= end for start, end in gaps_of(mark)):
+        return Confirmed("info", "Not known", "the log has a gap there")
     return Confirmed("warn", "Unconfirmed", f"complete up to {zulu(up_to)}, and not there")

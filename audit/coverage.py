@@ -147,7 +147,8 @@ def silence(vault: Logged, mark: Watermark | None, *, seen: bool) -> str:
     text = f"{said}Azure's log is complete from {zulu(mark.complete_from)} up to {zulu(mark.complete_up_to)}"
     if mark.gaps:
         text += f", but for {len(mark.gaps)} gap{'s' if len(mark.gaps) != 1 else ''}"
-    return f"{text}, and blind since: {mark.note}" if mark.code else f"{text}."
+    text += f", and blind since: {mark.note}" if mark.code else "."
+    return text if seen else f"{text} What came before the vault's diagnostic setting was made is not in it."
 
 
 def remember_retention(workspace_id: str, days: int | None) -> None:

@@ -97,7 +97,7 @@ def each_log(
             work(mark)
         except GatewayError as error:
             counts.failed += 1
-            note(mark, now, error.code, error.sentence)
+            note(mark, now, error.code, error.lasting)
         except DatabaseError as error:
             counts.failed += 1
             broken = error

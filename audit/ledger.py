@@ -88,12 +88,22 @@ class _Act:
 class Attempt:
     """An act whose intent is on record. `revealed` puts its outcome on record; leaving without one means failure."""
 
-    def __init__(self, act: _Act, *, durable: bool = True, note: str = "") -> None:
-        self._act = act
-        self.id = act.id
+    def __init__(
+        self,
+        action: Action,
+        actor: Actor,
+        target: Target,
+        reason: str = "",
+        move: Move = NO_MOVE,
+        *,
+        durable: bool = True,
+        note: str = "",
+    ) -> None:
+        self._act = _Act(action, actor, target, reason, move)
+        self.id = self._act.id
         self.closed = False
         self._durable = durable
-        _append(act, Phase.INTENT, durable=durable, note=note)
+        _append(self._act, Phase.INTENT, durable=durable, note=note)
 
     def revealed(self, *, version: str, request_id: str, region: str) -> None:
         """Put on record that Azure gave the value out: which version, and the id Azure logs for this read."""
@@ -125,7 +135,7 @@ def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -
 
     Raises LedgerUnavailable when either row cannot be written; the caller then has nothing to show.
     """
-    act = Attempt(_Act(action, actor, target, reason))
+    act = Attempt(action, actor, target, reason)
     try:
         yield act
     except BaseException as error:
@@ -140,7 +150,7 @@ def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Mo
 
     The caller commits both before Azure is called, and closes the attempt with the outcome.
     """
-    return Attempt(_Act(action, actor, target, reason, move), durable=False)
+    return Attempt(action, actor, target, reason, move, durable=False)
 
 
 def start(action: Action, actor: Actor, target: Target = NOTHING, *, note: str) -> Attempt:
@@ -148,7 +158,7 @@ def start(action: Action, actor: Actor, target: Target = NOTHING, *, note: str) 
 
     `note` says what it is. The caller closes it with `done` or `failed`. Raises LedgerUnavailable.
     """
-    return Attempt(_Act(action, actor, target), note=note)
+    return Attempt(action, actor, target, note=note)
 
 
 def revealed_since(actor: Actor, since: datetime) -> int:
@@ -238,11 +248,15 @@ def digest(entry: LedgerEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What verifying found: how many rows hold, and the first that does not."""
+    """What verifying found: how many rows hold, and the first that does not.
+
+    `head` is the hash of the last row that was walked: of a chain that holds, what can be noted outside the database.
+    """
 
     rows: int
     first_bad: int | None = None
     why: str = ""
+    head: str = field(default=GENESIS, compare=False)
 
     @property
     def intact(self) -> bool:
@@ -268,7 +282,7 @@ def verify() -> Chain:
         return Chain(seq, seq + 1, "rows are missing at the end")
     if at_head != before.hash or after.seq < seq or (after.seq == seq and after.hash != previous):
         return Chain(seq, seq + 1, "the chain's head does not fit its last rows")
-    return Chain(seq)
+    return Chain(seq, head=previous)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def expiry(days: int | None) -> Look:
     if days < 0:
         return Look("bad", "calendar-x", "Expired")
     if days == 0:
-        return Look("bad", "calendar-clock", "Today")
+        return Look("bad", "calendar-clock", "In less than a day")
     if days <= SOON_DAYS:
         return Look("warn", "calendar-clock", f"In {days} day{'s' if days != 1 else ''}")
     return Look("ok", "calendar-check", f"In {days:,} days")

@@ -15,7 +15,7 @@ from kvadmin import __version__
 from kvadmin import actions as a
 from vaults.inbox import count_waiting
 from vaults.models import Person
-from vaults.policy import may
+from vaults.policy import may, may_everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Page:
     """One entry of the navigation: the URL's name, the word, a lucide icon, and the action that opens it.
 
     `also` is another action that opens it; `part` is a heading above it, `key` the second key of its shortcut (`g` and
-    then this).
+    then this). `everywhere`: the page concerns every vault at once, so a role on some of them does not open it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Page:
     part: str = ""
     key: str = ""
     also: a.Action | None = None
+    everywhere: bool = False
 
     @property
     def url(self) -> str:
@@ -44,7 +45,7 @@ PAGES = (
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
     Page("requests", "Requests", "inbox", key="q"),
-    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w"),
+    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w", everywhere=True),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
     Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
     Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
@@ -74,8 +75,9 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _opens(entry: Page, person: Person | AnonymousUser) -> bool:
     if not person.is_authenticated:
         return False
+    decide = may_everywhere if entry.everywhere else may
     actions = [action for action in (entry.action, entry.also) if action is not None]
-    return not actions or any(may(person, action) for action in actions)
+    return not actions or any(decide(person, action) for action in actions)
 
 
 def _current(pages: list[Page], path: str) -> str:

@@ -11,6 +11,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 
+from kvadmin.http import address
+
 TRIES = 5
 LOCK_SECONDS = 300
 
@@ -22,8 +24,7 @@ class SignInForm(AuthenticationForm):
     error_messages = {"invalid_login": sentence, "inactive": sentence}
 
     def clean(self) -> dict[str, Any]:
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
-        key = _key(self.cleaned_data.get("username") or "", address)
+        key = _key(self.cleaned_data.get("username") or "", address(self.request) if self.request else "")
         if cache.get(key, 0) >= TRIES:
             raise ValidationError(self.sentence, code="locked")
         try:
@@ -33,9 +34,9 @@ class SignInForm(AuthenticationForm):
             raise
 
 
-def _key(name: str, address: str) -> str:
+def _key(name: str, origin: str) -> str:
     """A name may hold anything, so the cache's key is a digest of it."""
-    return "sign-in:" + hashlib.sha256(f"{name.lower()}\0{address}".encode()).hexdigest()
+    return "sign-in:" + hashlib.sha256(f"{name.lower()}\0{origin}".encode()).hexdigest()
 
 
 def _count(key: str) -> None:

@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions
@@ -77,7 +77,7 @@ def _safe_next(request: HttpRequest) -> str:
     return target if safe else "home"
 
 
-@require_GET
+@require_safe
 def help_page(request: HttpRequest) -> HttpResponse:
     """Shortcuts, roles and words, for somebody who has just arrived."""
     roles = [(role, sorted(ROLE_ACTIONS[role], key=list(actions.ACTIONS.values()).index)) for role in Role]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from azure.keyvault.secrets._shared import http_challenge_cache
 from django.core.cache import cache
@@ -21,6 +22,10 @@ from kvadmin.gateway import client
 from kvadmin.jobs import runs
 from tests import factories
 from vaults.models import Person
+
+# A slow machine is no fault of the code: no deadline, and no complaint about the time that examples take to make.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

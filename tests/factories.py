@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaults import search
 from audit import ledger
-from vaults import requests
+from vaults import requests, search
 from vaults.models import (
     Person,
     RevealPolicy,
@@ -18,7 +17,6 @@ from vaults.models import (
     Subscription,
     Vault,
 )
-
 
 POLICY_FIELDS = (
     "approvals_needed", "use", "cap_minutes", "version_rule", "ticket_pattern", "sign_in_minutes", "decide_minutes",

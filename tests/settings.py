@@ -37,5 +37,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A page that asks the same query once per row fails its test.
 INSTALLED_APPS += ["zeal"]  # noqa: F405
 MIDDLEWARE.insert(0, "zeal.middleware.zeal_middleware")  # noqa: F405
-# Every ledger row locks the chain's head anew: that is the point of it, not a forgotten join.
-ZEAL_ALLOWLIST = [{"model": "audit.LedgerHead", "field": "*"}]
+# Every ledger row locks the chain's head anew, and a grant's use its request: that is the point, not a forgotten join.
+# A grant is judged anew before its use and after Azure's answer, each time with the groups of its policy.
+ZEAL_ALLOWLIST = [
+    {"model": "audit.LedgerHead", "field": "*"},
+    {"model": "vaults.RevealRequest", "field": "get()"},
+    {"model": "vaults.RevealPolicy", "field": "approver_groups"},
+]

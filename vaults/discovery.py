@@ -13,6 +13,7 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import valid_name
 from kvadmin.gateway.paging import SWEEP, Patience
 from vaults.models import Subscription, Vault
+from vaults.rows import storable_tags
 
 ENVIRONMENT_TAGS = ("environment", "env")  # in any casing; the first that is set counts
 
@@ -49,7 +50,7 @@ def _vaults(patience: Patience) -> arm.Vaults:
     try:
         return arm.list_vaults(patience=patience)
     except GatewayError as error:
-        return arm.Vaults(problems=[f"Azure could not be asked which vaults there are. {error.sentence}"])
+        return arm.Vaults(problems=[f"Azure could not be asked which vaults there are. {error.lasting}"])
 
 
 def _store(found: list[arm.VaultInfo], names: dict[str, str]) -> None:
@@ -83,6 +84,7 @@ def _store_subscriptions(ids: set[str], names: dict[str, str]) -> dict[str, Subs
 def _facts(info: arm.VaultInfo, subscription: Subscription, known: Vault | None) -> dict[str, Any]:
     """The columns that ARM decides. An environment that an administrator gave stays while no tag says otherwise."""
     given = known.environment if known is not None and known.registered else ""
+    tags = storable_tags(info.tags)
     return {
         "shown_name": info.name,
         "resource_id": info.resource_id,
@@ -90,8 +92,8 @@ def _facts(info: arm.VaultInfo, subscription: Subscription, known: Vault | None)
         "subscription_id": subscription.pk,
         "resource_group": info.resource_group,
         "location": info.location,
-        "environment": environment_of(info.tags) or given,
-        "tags": info.tags,
+        "environment": environment_of(tags) or given,
+        "tags": tags,
         "rbac": info.rbac,
         "purge_protection": info.purge_protection,
         "soft_delete_days": info.soft_delete_days,

@@ -13,7 +13,7 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import valid_name
 from vaults import paging, search
 from vaults.models import Health, Secret, Subscription, Vault
-from vaults.standing import BLIND, FAILED
+from vaults.standing import BLIND, FAILED, GONE, THERE
 
 TOO_LONG = {"max_length": f"A search may have {search.LONGEST} characters; this one has %(show_value)d."}
 
@@ -86,7 +86,10 @@ class SecretsForm(QueryForm):
 
 
 class VaultsForm(forms.Form):
-    """The filter above the list of vaults. Its choices are those that the person's own vaults offer."""
+    """The filter above the list of vaults. Its choices are those that the person's own vaults offer.
+
+    Vaults that Azure no longer shows are a list of their own: health=gone.
+    """
 
     SORTS = {
         "name": ("Name", ("name",)),
@@ -94,10 +97,11 @@ class VaultsForm(forms.Form):
         "secrets": ("Most secrets first", ("-secret_count", "name")),
         "checked": ("Oldest listing first", ("listed_at", "name")),
     }
+    HEALTH = [("", "Any"), ("not-ok", "Unhealthy"), *Health.choices, ("gone", "No longer shown by Azure")]
     q = _text("Name contains")
     environment = forms.ChoiceField(required=False)
     subscription = forms.ChoiceField(required=False)
-    health = forms.ChoiceField(required=False, choices=[("", "Any"), ("not-ok", "Unhealthy"), *Health.choices])
+    health = forms.ChoiceField(required=False, choices=HEALTH)
     log = forms.ChoiceField(
         label="Access log", required=False, choices=[("", "Any"), ("ok", "Logged"), ("blind", "Blind")]
     )
@@ -114,14 +118,15 @@ class VaultsForm(forms.Form):
 
     def narrow(self, vaults: QuerySet[Vault]) -> QuerySet[Vault]:
         """Those that the valid form asks for, in its order."""
-        asked, wanted = self.cleaned_data, Q()
+        asked = self.cleaned_data
+        wanted = GONE if asked["health"] == "gone" else THERE
         if asked["q"]:
             wanted &= Q(name__contains=asked["q"].lower())
         if asked["environment"]:
             wanted &= Q(environment=asked["environment"])
         if asked["subscription"]:
             wanted &= Q(subscription__subscription_id=asked["subscription"])
-        if asked["health"]:
+        if asked["health"] not in {"", "gone"}:
             wanted &= FAILED if asked["health"] == "not-ok" else Q(health=asked["health"])
         if asked["log"]:
             wanted &= BLIND if asked["log"] == "blind" else Q(log_state=asked["log"])

@@ -29,7 +29,7 @@ def listed(vault: Vault, secrets: int, now: datetime) -> None:
 
 def failed(vault: Vault, error: GatewayError, now: datetime) -> None:
     """The listing failed, perhaps in the middle: what is known of the vault stays, as of `listed_at`."""
-    _note(vault, health_of(error), f"{error.sentence} {error.advice}", now)
+    _note(vault, health_of(error), f"{error.lasting} {error.advice}", now)
     vault.save(update_fields=_FIELDS)
 
 

@@ -1,4 +1,5 @@
-"""Keyset pages: a page is found by the row it follows, so the thousandth costs what the first does."""
+"""Pages of lists: of secrets by the row that a page follows, so that the thousandth costs what the first does; of
+everything else by number."""
 
 from __future__ import annotations
 
@@ -8,14 +9,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from django.db.models import DateTimeField, F, Q, QuerySet, Value
+from django.core.paginator import EmptyPage, PageNotAnInteger, Paginator
+from django.core.paginator import Page as NumberedPage
+from django.db.models import DateTimeField, F, Model, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from kvadmin.gateway.keyvault import valid_name
+from kvadmin.http import NotThere
 from vaults.models import Secret
 
+T = TypeVar("T", bound=Model)
 PAGE = 50
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # later than anything the gateway hands out
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
@@ -96,3 +102,14 @@ def _place(text: str, sort: Sort) -> str | datetime:
         return text if valid_name(text) else ""
     at = datetime.fromisoformat(text)
     return at.astimezone(UTC) if at.tzinfo else ""
+
+
+def numbered(found: QuerySet[T], number: str, *, size: int = PAGE) -> NumberedPage[T]:
+    """The page with this number. Raises NotThere where there is none."""
+    pages = Paginator(found, size)
+    try:
+        return pages.page(number[:20])
+    except PageNotAnInteger:
+        raise NotThere("The page of a list is a number, and the link has none.") from None
+    except EmptyPage:
+        raise NotThere(f"This list has no page {number[:20]}: it ends with page {pages.num_pages}.") from None

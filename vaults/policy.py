@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest
 from audit import ledger
 from kvadmin import actions as a
 from kvadmin.actions import Action
+from kvadmin.http import address
 from vaults.models import Person, RevealPolicy, RoleAssignment, ScopeKind, Secret, Vault
 from vaults.models.scope import Scoped
 
@@ -85,6 +86,18 @@ def decide(steps: list[RoleStep], action: Action, vault: Vault | None = None, ke
     return _yes(f"{role}.")
 
 
+def may_everywhere(person: Person | AnonymousUser, action: Action) -> Decision:
+    """Decide for an act that concerns every vault at once, such as a sweep: a role on some of them is not enough."""
+    decision = may(person, action)
+    if decision and not any(role.scope_kind == ScopeKind.EVERYTHING for role in _held(person, action)):
+        return _no("no-role-here", f"Your roles that may do this ({action.label.lower()}) do not reach every vault.")
+    return decision
+
+
+def _held(person: Person | AnonymousUser, action: Action) -> list[RoleAssignment]:
+    return [role for role in assignments(person) if action in role.actions]
+
+
 def assignments(person: Person | AnonymousUser) -> list[RoleAssignment]:
     """The person's roles in force, own and by group: one query per request, kept on the request's person object."""
     if not isinstance(person, Person) or not person.is_active:
@@ -129,7 +142,7 @@ def _by_policy(policy: RevealPolicy | None, role: str) -> Decision:
 # --- What lists may show ---------------------------------------------------------------------------------------------
 def vaults_for(person: Person | AnonymousUser, action: Action) -> QuerySet[Vault]:
     """The vaults in which the person may do this, wholly or, by a prefix, in part."""
-    return Vault.objects.filter(_any(_vault_q(role) for role in assignments(person) if action in role.actions))
+    return Vault.objects.filter(_any(_vault_q(role) for role in _held(person, action)))
 
 
 def visible_vaults(person: Person | AnonymousUser) -> QuerySet[Vault]:
@@ -149,6 +162,13 @@ def secrets_for(person: Person | AnonymousUser, action: Action) -> QuerySet[Secr
 def reach(person: Person | AnonymousUser, action: Action, at: str = "") -> Q:
     """The secrets on which the person may do this by role; `at` leads from the row to its secret, as in "secret__"."""
     return _any(secrets_in(role, at) for role in assignments(person) if action in role.actions)
+
+
+def visible_scopes(person: Person | AnonymousUser, action: Action) -> Q:
+    """The role assignments or policies that whoever may edit them sees: those within their reach, and, because they
+    hold there as well and name nothing elsewhere, those on everything."""
+    within = _any(role.contained() for role in _held(person, action))
+    return within | Q(scope_kind=ScopeKind.EVERYTHING) if _held(person, action) else within
 
 
 def _any(conditions: Iterable[Q]) -> Q:
@@ -188,12 +208,17 @@ def secrets_in(scope: Scoped, at: str = "") -> Q:
 def actor(request: HttpRequest) -> ledger.Actor:
     """The signed-in person as the ledger remembers them."""
     person = request.user
-    return ledger.Actor(str(person.pk or ""), str(person), request.META.get("REMOTE_ADDR", "") or "")
+    return ledger.Actor(str(person.pk or ""), str(person), address(request))
 
 
 def require(request: HttpRequest, action: Action) -> None:
     """Let an act without a target pass, or refuse it: recorded, then 403."""
     _enforce(request, action, ledger.Target(), may(request.user, action))
+
+
+def require_everywhere(request: HttpRequest, action: Action) -> None:
+    """Let an act that concerns every vault pass, or refuse it: recorded, then 403."""
+    _enforce(request, action, ledger.Target(), may_everywhere(request.user, action))
 
 
 def require_vault(request: HttpRequest, action: Action, name: str) -> Vault:

@@ -102,7 +102,7 @@ class RequestsFilter(forms.Form):
         label="Secret, vault, person, reason or ticket",
         required=False,
         max_length=200,
-        widget=forms.TextInput({"type": "search", "autocomplete": "off", "placeholder": "db-password, or #12"}),
+        widget=forms.TextInput({"type": "search", "autocomplete": "off", "placeholder": "a word, or #12"}),
         error_messages={"max_length": "A search may have 200 characters; this one has %(show_value)d."},
     )
     before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)

@@ -104,7 +104,10 @@ def _create(actor: ledger.Actor, **fields: Any) -> RevealRequest:
 
 def _already(request: RevealRequest) -> str:
     twin = RevealRequest.objects.filter(requester=request.requester, secret=request.secret, kind=Kind.APPROVAL)
-    number = twin.exclude(state__in=CLOSED).values_list("pk", flat=True).first()
+    return already_open(twin.exclude(state__in=CLOSED).values_list("pk", flat=True).first())
+
+
+def already_open(number: int | None) -> str:
     return f"You have an open request for this secret already: #{number}."
 
 

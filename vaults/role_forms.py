@@ -8,9 +8,14 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from kvadmin import actions as a
+from kvadmin.actions import Action
+from vaults import policy
 from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Subscription, Vault
+from vaults.models.role import RoleAssignmentQuerySet
 
 NEEDED = {
     ScopeKind.ENVIRONMENT: ("environment", "Choose the environment."),
@@ -28,34 +33,48 @@ KEPT = {
 EMPTY = {"environment": "", "subscription": None, "vault": None, "prefix": ""}
 
 
-def _environments() -> list[tuple[str, str]]:
-    known = Vault.objects.exclude(environment="").values_list("environment", flat=True).distinct().order_by()
+def _environments(vaults: QuerySet[Vault]) -> list[tuple[str, str]]:
+    known = vaults.exclude(environment="").values_list("environment", flat=True).distinct().order_by()
     return [("", "Choose one"), *((name, name) for name in sorted(known))]
 
 
-class ScopeForm(forms.Form):
-    """Where it holds. Fields that the chosen kind does not need are ignored, so that switching kinds loses nothing."""
+def _subscriptions(person: Person, action: Action, vaults: QuerySet[Vault]) -> QuerySet[Subscription]:
+    """All, for whoever reaches everything, so that a subscription without a vault can be chosen, too."""
+    every = Subscription.objects.order_by("name")
+    return every if policy.may_everywhere(person, action) else every.filter(pk__in=vaults.values("subscription"))
 
+
+class ScopeForm(forms.Form):
+    """Where it holds. Fields that the chosen kind does not need are ignored, so that switching kinds loses nothing.
+
+    `by` is whoever fills it in: no choice and no error tells of a vault that their own role does not reach.
+    """
+
+    action: Action
     scope_kind = forms.ChoiceField(label="Scope", choices=ScopeKind.choices, initial=ScopeKind.VAULT)
     environment = forms.ChoiceField(required=False)
     subscription = forms.ModelChoiceField(
-        queryset=Subscription.objects.order_by("name"), required=False, empty_label="Choose one"
+        queryset=Subscription.objects.none(), required=False, empty_label="Choose one"
     )
     vault = forms.CharField(required=False, max_length=127, widget=forms.TextInput({"list": "vault-names"}))
     prefix = forms.CharField(  # type: ignore[assignment] # the scope's own word; Form.prefix is not used here
         required=False, max_length=127, help_text="Secrets whose names begin with this, such as db-."
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, by: Person, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.vaults = policy.vaults_for(by, self.action)
         environment = cast("forms.ChoiceField", self.fields["environment"])
-        environment.choices = _environments()  # asked once; a callable would be asked at each turn of the widget
+        # Asked once; a callable would be asked at each turn of the widget.
+        environment.choices = _environments(self.vaults)
+        subscription = cast("forms.ModelChoiceField[Subscription]", self.fields["subscription"])
+        subscription.queryset = _subscriptions(by, self.action, self.vaults)
 
     def clean_vault(self) -> Vault | None:
         name = str(self.cleaned_data["vault"]).strip().lower()
         if not name:
             return None
-        vault = Vault.objects.filter(name=name).first()
+        vault = self.vaults.filter(name=name).first()
         if vault is None:
             raise forms.ValidationError("No vault of this name is known. Check the spelling, or refresh the inventory.")
         return vault
@@ -82,6 +101,7 @@ class ScopeForm(forms.Form):
 class RoleForm(ScopeForm):
     """A role for a person or a group, somewhere, perhaps until a day."""
 
+    action = a.ROLE_ASSIGN
     holder = forms.CharField(
         label="Person or group",
         max_length=170,
@@ -129,6 +149,46 @@ class RoleForm(ScopeForm):
         )
 
 
+def _name_field(label: str) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        required=False,
+        max_length=200,
+        widget=forms.TextInput({"type": "search", "autocomplete": "off"}),
+        error_messages={"max_length": "A filter may have 200 characters; this one has %(show_value)d."},
+    )
+
+
+class NameFilter(forms.Form):
+    """The text field above a list of people or roles. `columns` are searched for it."""
+
+    columns: tuple[str, ...] = ("username", "first_name", "last_name")
+    q = _name_field("Name contains")
+
+    @property
+    def names(self) -> Q:
+        """The rows that the valid form asks for."""
+        text, found = self.cleaned_data["q"], Q()
+        for column in self.columns if text else ():
+            found |= Q(**{f"{column}__icontains": text})
+        return found
+
+
+class RolesFilter(NameFilter):
+    """The filter above the list of roles: those in force, or those that have ended."""
+
+    columns = ("person__username", "person__first_name", "person__last_name", "group__name", "vault__name")
+    q = _name_field("Person, group or vault contains")
+    role = forms.ChoiceField(required=False, choices=[("", "Any"), *Role.choices])
+    ended = forms.BooleanField(label="Ended ones", required=False)
+
+    def narrow(self, every: RoleAssignmentQuerySet) -> RoleAssignmentQuerySet:
+        """Those that the valid form asks for."""
+        found = every.exclude(pk__in=every.in_force().values("pk")) if self.cleaned_data["ended"] else every.in_force()
+        role = self.cleaned_data["role"]
+        return found.filter(self.names, Q(role=role) if role else Q())
+
+
 def _minutes(label: str, column: str, low: int, high: int, help_text: str) -> forms.IntegerField:
     default = getattr(RevealPolicy(), column)
     return forms.IntegerField(
@@ -144,6 +204,7 @@ ASKING = ("approvals_needed", "approver_groups", "use", "cap_minutes", "version_
 class PolicyForm(ScopeForm):
     """How values somewhere may be revealed. An empty field is as the model has it; an unused one is ignored."""
 
+    action = a.POLICY_EDIT
     mode = forms.ChoiceField(
         label="Values are shown",
         choices=[("direct", "Directly, to Secrets Users"), ("approval", "After an approval"), ("forbidden", "Never")],

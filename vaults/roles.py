@@ -84,8 +84,13 @@ def end_policy(by: Person, actor: ledger.Actor, old: RevealPolicy) -> bool:
 
 
 def reaches(by: Person, action: a.Action, scope: Scoped) -> bool:
-    """Whether one of the person's own roles for this act holds for all of the scope."""
+    """Whether one of their own roles that may do this holds for all of the scope."""
     return any(role.contains(scope) for role in policy.assignments(by) if action in role.actions)
+
+
+def within_reach(by: Person, action: a.Action, rows: Iterable[Scoped]) -> set[int]:
+    """The ids of those assignments or policies that they may end. The rows bring their vaults along."""
+    return {row.pk for row in rows if reaches(by, action, row)}
 
 
 def _own_reach(by: Person, actor: ledger.Actor, action: a.Action, scope: Scoped) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import chain
@@ -68,14 +69,11 @@ class VaultRows:
 
 
 def _facts(secret: SecretProperties) -> Facts:
-    """The secret as its row holds it: texts cut to their columns, and without NUL, which PostgreSQL refuses."""
-    tags = secret.tags
-    if any("\x00" in text for text in chain(tags, tags.values())):
-        tags = {_plain(tag): _plain(value) for tag, value in tags.items()}
+    """The secret as its row holds it: texts cut to their columns, and without what a database refuses."""
     return (
         secret.name,
         _plain(secret.content_type)[:255],
-        tags,
+        storable_tags(secret.tags),
         secret.enabled,
         secret.managed,
         secret.created_on,
@@ -88,8 +86,19 @@ def _facts(secret: SecretProperties) -> Facts:
     )
 
 
+# NUL, and half of a surrogate pair, which JSON can spell: one such tag would fail the sweep of all vaults, each time.
+_REFUSED = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags, with a mark in place of each character that no database takes."""
+    if any(_REFUSED.search(text) for text in chain(tags, tags.values())):
+        return {_plain(tag): _plain(value) for tag, value in tags.items()}
+    return tags
+
+
 def _plain(text: str) -> str:
-    return text.replace("\x00", "\ufffd")
+    return _REFUSED.sub("\ufffd", text)
 
 
 def _upsert(vault: Vault, facts: dict[str, Facts]) -> None:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from itertools import islice
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -35,6 +35,11 @@ PAGES = 20  # of 25 secrets: what one thread fetches before its batch is written
 VAULT_SECONDS = 600.0  # a vault that takes longer is cut off, so that it cannot hold the sweep up for ever
 REPORT_SECONDS = 1.0
 BUSY = "Another sweep is already running."
+NOT_STORED = "kvadmin could not store what Azure listed for this vault."
+LOOK = "kvadmin's log names the kind of error."
+LOST = (OperationalError, InterfaceError)  # the database is away: no vault's fault
+COUNTERS = ("vaults_done", "vaults_failed", "secrets_seen", "secrets_written", "secrets_vanished")
+NOTHING_YET = dict.fromkeys(COUNTERS, 0)  # a sweep that is carried on begins anew
 
 
 def sync_inventory(run: SyncRun | None = None, *, patience: Patience = SWEEP) -> SyncRun:
@@ -62,13 +67,13 @@ def running() -> SyncRun | None:
 
 
 def _claim(run: SyncRun) -> bool:
-    """Make this run the running one; the database allows only one."""
+    """Make this run the running one, from its beginning; the database allows only one."""
     _give_up_silent()
     now = timezone.now()
     mine = SyncRun.objects.filter(pk=run.pk, state__in=[State.QUEUED, State.RUNNING])
     try:
         with transaction.atomic():
-            claimed = mine.update(state=State.RUNNING, started_at=now, progressed_at=now)
+            claimed = mine.update(state=State.RUNNING, started_at=now, progressed_at=now, **NOTHING_YET)
     except IntegrityError:
         return False
     run.refresh_from_db()
@@ -109,7 +114,10 @@ class _Batch:
 
 @dataclass
 class _Listing:
-    """One vault while it is listed. Threads call `fetch`, never two at a time; the sweep's own thread calls `take`."""
+    """One vault while it is listed. Threads call `fetch`, never two at a time; the sweep's own thread calls `take`.
+
+    `over`: nothing more of it is fetched or written.
+    """
 
     vault: Vault
     patience: Patience
@@ -117,6 +125,7 @@ class _Listing:
     pages: Iterator[list[SecretProperties]] = field(default_factory=lambda: iter(()))
     deadline: float = 0.0
     rows: VaultRows | None = None
+    over: bool = False
 
     def fetch(self) -> _Batch:
         """The next pages. An error in the middle leaves what came before it."""
@@ -157,23 +166,39 @@ class _Listing:
 
     def take(self, batch: _Batch, run: SyncRun) -> None:
         """Write the batch; after the last one also what it says about the vault."""
+        if self.over:
+            return
+        try:
+            with transaction.atomic():
+                self._write(batch, run)
+        except LOST:
+            raise
+        except Exception as error:  # noqa: BLE001 - what cannot be stored of one vault must not end the whole sweep
+            logger.error("sweep of %s: %s", self.vault.name, type(error).__name__)  # its text may quote the rows
+            self.over = True
+            run.vaults_failed += 1
+            health.failed(self.vault, error_for("bad-answer", sentence=NOT_STORED, advice=LOOK), timezone.now())
+
+    def _write(self, batch: _Batch, run: SyncRun) -> None:
         self.rows = self.rows or VaultRows(self.vault)
         run.secrets_seen += len(batch.secrets)
         run.secrets_written += self.rows.write(batch.secrets)
         if batch.last:
             self._end(self.rows, batch, run)
+            self.over = True
 
     def _end(self, rows: VaultRows, batch: _Batch, run: SyncRun) -> None:
-        now = timezone.now()
+        now, vanished = timezone.now(), 0
         if batch.error is None:
-            run.secrets_vanished += rows.vanish()
-            run.vaults_done += 1
+            vanished = rows.vanish()
             health.listed(self.vault, rows.count(), now)
         else:
-            run.vaults_failed += 1
             health.failed(self.vault, batch.error, now)
         if batch.diagnostics is not None:
             health.logged(self.vault, batch.diagnostics)
+        run.secrets_vanished += vanished
+        run.vaults_done += batch.error is None
+        run.vaults_failed += batch.error is not None
 
 
 def _list_all(vaults: list[Vault], pool: ThreadPoolExecutor, reports: _Reports, patience: Patience) -> None:
@@ -187,7 +212,7 @@ def _list_all(vaults: list[Vault], pool: ThreadPoolExecutor, reports: _Reports, 
         done, _ = wait(active, timeout=REPORT_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             listing, batch = active.pop(future), future.result()
-            if not batch.last:
+            if not batch.last and not listing.over:
                 active[pool.submit(listing.fetch)] = listing  # fetches on while this batch is written
             listing.take(batch, reports.run)
         reports.maybe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from audit import backfill, findings, ingest
@@ -18,12 +19,22 @@ from vaults.notices import jobs as notices
 
 @task
 def sync_inventory(run_id: int | None = None) -> int:
-    """Sweeps the inventory; `run_id` is the sweep that somebody asked for, None means the clock did.
+    """Sweeps the inventory; `run_id` is the sweep that was asked for, and its id is returned.
 
-    Not retried: the clock comes again, and a person sees the failed sweep and may ask anew.
+    None means the clock: it queues a sweep of its own by id, so that a worker that takes the job over from a dead one
+    carries that sweep on instead of finding it in its way. Not retried: the clock comes again, and a person sees the
+    failed sweep and may ask anew.
     """
-    run = SyncRun.objects.filter(pk=run_id).first() if run_id is not None else None
-    return sync.sync_inventory(run).pk
+    if run_id is None:
+        return _queue_sweep()
+    return sync.sync_inventory(SyncRun.objects.filter(pk=run_id).first()).pk
+
+
+@transaction.atomic
+def _queue_sweep() -> int:
+    run = SyncRun.objects.create()
+    sync_inventory.enqueue(run.pk)
+    return run.pk
 
 
 @task(retries=2)

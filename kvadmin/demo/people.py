@@ -35,12 +35,19 @@ ROLES: tuple[tuple[str, Role, str], ...] = (
     ("oncall", Role.READER, ""),
     ("auditor", Role.AUDITOR, ""),
 )
-# In production an approval is needed, but for one vault where it is not, and one where nothing helps.
-POLICIES: tuple[tuple[RevealPolicy.Mode, str], ...] = (
-    (RevealPolicy.Mode.DIRECT, ""),
-    (RevealPolicy.Mode.APPROVAL, "environment:prod"),
-    (RevealPolicy.Mode.DIRECT, "vault:pay-prod"),
-    (RevealPolicy.Mode.FORBIDDEN, "vault:platform-prod"),
+# In production an approval is needed, for one vault two of them, for one none, and for one nothing helps. In an
+# emergency, production's glass can be broken.
+EMERGENCY = {"break_glass": True, "break_glass_minutes": 15}
+POLICIES: tuple[tuple[RevealPolicy.Mode, str, dict[str, Any]], ...] = (
+    (RevealPolicy.Mode.DIRECT, "", {}),
+    (RevealPolicy.Mode.APPROVAL, "environment:prod", {"use": RevealPolicy.Use.WINDOW, **EMERGENCY}),
+    (
+        RevealPolicy.Mode.APPROVAL,
+        "vault:identity-prod",
+        {"approvals_needed": 2, "ticket_pattern": r"(INC|CHG)-\d+", **EMERGENCY},
+    ),
+    (RevealPolicy.Mode.DIRECT, "vault:pay-prod", EMERGENCY),
+    (RevealPolicy.Mode.FORBIDDEN, "vault:platform-prod", {}),
 )
 
 
@@ -62,8 +69,8 @@ def give_roles_and_set_policies() -> None:
     admin = named("admin")
     for name, role, scope in ROLES:
         roles.assign_role(admin, actor(admin), RoleAssignment(person=named(name), role=role, **_scope(scope)))
-    for mode, scope in POLICIES:
-        roles.set_policy(admin, actor(admin), RevealPolicy(mode=mode, **_scope(scope)))
+    for mode, scope, rules in POLICIES:
+        roles.set_policy(admin, actor(admin), RevealPolicy(mode=mode, **rules, **_scope(scope)))
 
 
 def named(username: str) -> Person:

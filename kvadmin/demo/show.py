@@ -52,7 +52,7 @@ class Show:
         self.children.start("emulator", "manage.py", "emulator", "--port", settings.KVADMIN_EMULATOR.split(":")[-1])
         self.children.start("web", *_web(self.port))
         self.children.until(lambda: _answers(f"{settings.KVADMIN_EMULATOR}/healthz"))
-        sweep = sync_inventory.enqueue()
+        sweep = sync_inventory.enqueue(SyncRun.objects.create().pk)
         self.children.start("worker", "manage.py", "worker")
         self.say("The first sweep: which vaults and secrets are there?")
         self.wait(sweep)
@@ -61,6 +61,7 @@ class Show:
     def use(self) -> None:
         """Some reveals, and Azure's log of them: the audit pages have something to show."""
         logged = evidence.reveal_some()
+        self.say(f"{evidence.ask_for_some()} people asked for a value that needs an approval.")
         days = settings.KVADMIN_INGEST_FIRST_DAYS
         self.say(f"The Secrets User looked at some values. Reading Azure's log: {days} days, and these reads ...")
         patience = time.monotonic() + LOG_SECONDS

@@ -95,7 +95,7 @@ class MemoryDoor(BaseAdapter):
         self._name = name
         self._builder = HTTPAdapter()
 
-    def send(  # noqa: PLR0917 - the signature of requests
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: FBT001, FBT002
@@ -126,7 +126,7 @@ class LoopbackDoor(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=64)
         self._address = address.rstrip("/")
 
-    def send(  # noqa: PLR0917 - the signature of requests
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: FBT001, FBT002

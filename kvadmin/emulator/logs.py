@@ -134,7 +134,7 @@ def _answer(azure: Azure, request: Request, workspaces: list[Workspace], resourc
         connection.close()
 
 
-def _run(  # noqa: PLR0917 - one query has as many parts
+def _run(
     connection: duckdb.DuckDBPyConnection,
     query: str,
     schema: kql.Schema,

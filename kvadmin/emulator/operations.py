@@ -249,7 +249,7 @@ class Operation:
     run: Callable[[Call], Response]
 
 
-def _operation(  # noqa: PLR0917 - the rows of the table below
+def _operation(
     name: str, method: str, path: str, data_action: str, permission: str, run: Callable[[Call], Response]
 ) -> Operation:
     pattern = path.replace("{n}", "(?P<name>[^/]*)").replace("{v}", "(?P<version>[^/]*)")

@@ -89,7 +89,7 @@ class Month:
     random: Random
     rows: list[AuditRow] = field(default_factory=list)
 
-    def add(  # noqa: PLR0917 - a row of the log has as many parts
+    def add(
         self,
         when: datetime,
         operation: str,

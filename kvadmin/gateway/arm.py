@@ -162,7 +162,7 @@ def _from_subscriptions(patience: Patience) -> Vaults:
                 for item in items:
                     _add(vaults, item, _flat)
         except GatewayError as error:
-            vaults.problems.append(f"Subscription {subscription}: {error.sentence}")
+            vaults.problems.append(f"Subscription {subscription}: {error.lasting}")
     if not subscriptions:
         vaults.problems.append(NOTHING_SHOWN)
     return vaults

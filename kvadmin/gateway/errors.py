@@ -117,6 +117,7 @@ class GatewayError(Exception):
     Attributes:
         code: one of WORDS; what code and templates decide by.
         sentence: one plain sentence for anybody; `str(error)` is the same.
+        lasting: the sentence for what is stored and read later: "in a little while" instead of "in 2 s".
         advice: what to do, for whoever runs kvadmin.
         status: Azure's HTTP status, or None when there was no answer.
         inner: the innermost of Azure's error codes, such as "ForbiddenByRbac" or "SecretNotFound", or "".
@@ -147,6 +148,7 @@ class GatewayError(Exception):
         said, advised = WORDS[code]
         self.code = code
         self.sentence = sentence or said.format_map(known)
+        self.lasting = sentence or said.format_map(known | {"again": _UNKNOWN["again"]})
         self.advice = advice or advised.format_map(known)
         self.status = status
         self.inner = inner

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db
 
 WORKSPACE = "99999999-0000-4000-8000-000000000001"
 FROM, UP_TO = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, 0, 33, tzinfo=UTC)
+BEFORE = " What came before the vault's diagnostic setting was made is not in it."
 GAP = ["2026-11-20T10:00:00+00:00", "2026-11-20T10:00:10+00:00"]
 
 
@@ -40,15 +41,16 @@ def mark(**fields: Any) -> Watermark:
 @pytest.mark.parametrize(
     ("marked", "sentence"),
     [
-        ({}, "No read seen. Azure's log is complete from 2026-11-01 00:00Z up to 2026-12-01 00:33Z."),
+        ({}, f"No read seen. Azure's log is complete from 2026-11-01 00:00Z up to 2026-12-01 00:33Z.{BEFORE}"),
         (
             {"gaps": [GAP]},
-            "No read seen. Azure's log is complete from 2026-11-01 00:00Z up to 2026-12-01 00:33Z, but for 1 gap.",
+            "No read seen. Azure's log is complete from 2026-11-01 00:00Z up to 2026-12-01 00:33Z, but for 1 gap."
+            f"{BEFORE}",
         ),
         (
             {"code": "throttled", "note": "Azure is busy."},
             "No read seen. Azure's log is complete from 2026-11-01 00:00Z up to 2026-12-01 00:33Z, "
-            "and blind since: Azure is busy.",
+            f"and blind since: Azure is busy.{BEFORE}",
         ),
         (
             {"complete_up_to": None, "complete_from": None, "code": "denied", "note": "Refused."},

@@ -176,10 +176,28 @@ def test_a_reveal_that_azure_has_not_shown_says_why(
 ) -> None:
     Vault.objects.update(log_state=log_state)
     revealed(request_id="r1")
-    moment = timezone.now() + complete_up_to if complete_up_to else None
-    Watermark.objects.create(workspace_id=WORKSPACE, complete_up_to=moment, complete_from=moment)
+    now = timezone.now()
+    moment = now + complete_up_to if complete_up_to else None
+    Watermark.objects.create(workspace_id=WORKSPACE, complete_up_to=moment, complete_from=now - timedelta(days=1))
 
     assert words in text(client, list="unconfirmed")
+
+
+@pytest.mark.parametrize(
+    ("began", "gap", "words"),
+    [(1, None, "Too early complete only from 2"), (-60, (-1, 1), "Not known the log has a gap there")],
+)
+def test_a_reveal_where_the_log_knows_nothing_raises_no_alarm(
+    client: Client, auditor: Person, began: int, gap: tuple[int, int] | None, words: str
+) -> None:
+    revealed(request_id="r1")
+    begin, start, end, up_to = (timezone.now() + timedelta(minutes=m) for m in (began, *(gap or (0, 0)), 5))
+    gaps = [[start.isoformat(), end.isoformat()]] if gap else []
+    Watermark.objects.create(workspace_id=WORKSPACE, complete_from=begin, complete_up_to=up_to, gaps=gaps)
+
+    page = text(client, list="unconfirmed")
+
+    assert (words in page, "and not there" in page) == (True, False)
 
 
 # --- The chain -------------------------------------------------------------------------------------------------------
@@ -217,7 +235,9 @@ def test_the_command_tells_cron_by_its_exit_status() -> None:
     revealed(request_id="r1")
     out = StringIO()
     call_command("verify_ledger", stdout=out)
-    assert out.getvalue() == "The chain holds: 2 rows, none changed, none missing.\n"
+    said, head = out.getvalue().splitlines()
+    assert said == "The chain holds: 2 rows, none changed, none missing."
+    assert head == f"Head, to note elsewhere: rows=2 seq=2 hash={LedgerEntry.objects.get(seq=2).hash}"
 
     tamper(1)
     with pytest.raises(CommandError, match="broken at row 1: its content was changed"):

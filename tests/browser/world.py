@@ -1,6 +1,9 @@
-"""A small company in the emulator and in the inventory, for the browser: one vault that is read, one that is not."""
+"""A small company in the emulator and in the inventory, for the browser: one vault that is read, one that is not, and
+one that Azure no longer shows."""
 
 from __future__ import annotations
+
+from django.utils import timezone
 
 from kvadmin.emulator.state import Azure
 from tests import factories
@@ -23,6 +26,7 @@ def build(azure: Azure) -> Secret:
     azure.put_secret("pay-prod", "db-password", VALUE, tags={"owner": "<i>payments</i>"})
     azure.put_secret("pay-dev", "api-key", "not the canary")
     sync_inventory()
+    factories.vault("old-prod", health="ok", listed_at=timezone.now(), vanished_at=timezone.now())
     factories.policy("direct")
     for role in ("reader", "secrets-user", "auditor", "administrator"):
         factories.person(role, role)

@@ -50,6 +50,13 @@ def test_a_throttled_one_says_when_to_come_back():
     )
 
 
+def test_what_is_stored_of_an_error_names_no_moment():
+    assert error_for("throttled", retry_after=30).lasting == (
+        "Azure is receiving too many calls for this vault; try again in a little while."
+    )
+    assert error_for("timeout", sentence="Cut off.").lasting == "Cut off."
+
+
 def test_the_raw_text_is_cut():
     assert error_for("denied", raw="x" * 5_000).raw == "x" * 2_000
 

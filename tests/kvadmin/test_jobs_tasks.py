@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -32,6 +33,16 @@ def test_old_jobs_are_forgotten_and_failures_are_kept_longer() -> None:
 
     kept = {row.args_kwargs["args"][0] for row in DBTaskResult.objects.all()}
     assert kept == {"worked today", "failed days ago", "waits"}
+
+
+def test_sessions_that_are_over_are_forgotten() -> None:
+    """Whoever only opens the sign-in page leaves one."""
+    for key, hours in (("over", -1), ("open", 1)):
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() + timedelta(hours=hours))
+
+    prune_results.call()
+
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["open"]
 
 
 def test_signs_of_life_of_long_ago_are_forgotten() -> None:

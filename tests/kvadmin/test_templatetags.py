@@ -12,7 +12,7 @@ from lucide import _load_icon
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin import badges
 from kvadmin.templatetags import kv
-from vaults.models import Health, LogState, RevealPolicy, Secret, SyncRun
+from vaults.models import Health, LogState, RevealPolicy, Secret, State, SyncRun
 
 NOW = datetime(2026, 12, 1, 0, 48, 7, tzinfo=UTC)
 
@@ -102,6 +102,7 @@ def test_thousands_are_separated_and_nothing_is_a_dash() -> None:
         ("sync", SyncRun.State),
         ("policy", RevealPolicy.Mode),
         ("phase", LedgerEntry.Phase),
+        ("request", State),
         ("outcome", AccessEvent.Outcome),
         ("who", AccessEvent.Kind),
         ("match", AccessEvent.Match),
@@ -142,7 +143,7 @@ def test_a_free_badge_is_escaped_too() -> None:
     [
         (None, "muted", "No expiry"),
         (-3, "bad", "Expired"),
-        (0, "bad", "Today"),
+        (0, "bad", "In less than a day"),  # of today or of tomorrow
         (1, "warn", "In 1 day"),
         (30, "warn", "In 30 days"),
         (31, "ok", "In 31 days"),

@@ -252,6 +252,25 @@ def test_the_page_that_is_open_is_marked(client: Client, admin: Person, where: s
     assert page.content.decode().count('aria-current="page"') == (1 if current else 0)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/vaults/", "/vaults/pay-prod/", "/vaults/pay-prod/secrets/db-password/", "/search/", "/sync/",
+        "/register-vault/", "/people/", "/roles/", "/roles/assign/", "/policies/", "/audit/", "/audit/ledger/",
+        "/help/",
+    ],
+)  # fmt: skip
+def test_a_page_answers_head_as_it_answers_get_without_a_body(client: Client, admin: Person, path: str) -> None:
+    factories.secret(factories.vault("pay-prod"))
+    factories.assign(admin, "auditor")
+    client.force_login(admin)
+
+    head, get = client.head(path), client.get(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head["Content-Type"] == get["Content-Type"]
+
+
 def test_help_says_what_each_role_may_do(client: Client, nobody: Person) -> None:
     client.force_login(nobody)
 

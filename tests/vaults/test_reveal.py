@@ -15,7 +15,8 @@ from audit.models import LedgerEntry
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
-from vaults.models import Person, Secret
+from vaults import requests
+from vaults.models import Person, RevealPolicy, RevealRequest, Secret
 
 pytestmark = pytest.mark.django_db
 
@@ -285,3 +286,122 @@ def test_the_answer_is_json_that_a_browser_will_not_take_for_a_page(
     assert answer["Content-Type"] == "application/json"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert json.loads(answer.content)["value"] == CANARY
+
+
+# --- By a grant ------------------------------------------------------------------------------------------------------
+PAGE = "/vaults/pay-prod/secrets/db-password/"
+
+
+@pytest.fixture
+def granted(db_password: Secret, client: Client) -> RevealRequest:
+    """An approved request of a Reader, whose browser this is."""
+    RevealPolicy.objects.all().delete()
+    factories.policy("approval", use="window")
+    dev, approver = factories.person("dev", "reader"), factories.person("priya", "approver")
+    client.force_login(dev)
+    asked = factories.ask(dev, db_password)
+    return requests.approve(approver, factories.actor(approver), asked.pk, seen=asked.asked_hash)
+
+
+def test_a_grant_shows_the_value_once_without_another_reason(
+    client: Client, azure: Azure, granted: RevealRequest
+) -> None:
+    page = client.get(PAGE).content.decode()
+    assert "Approved by priya" in page
+    assert "You can show the value one time" in page
+    assert 'name="reason"' not in page
+
+    answers = [client.post(REVEAL, headers={"HX-Request": "true"}) for _ in range(2)]
+
+    assert answers[0].json()["value"] == CANARY
+    assert answers[1].status_code == 403
+    assert reads(azure) == [("SecretGet", 200)]
+    assert "You can show the value" not in client.get(PAGE).content.decode()
+
+
+def test_the_page_says_that_a_request_waits_and_for_whom(client: Client, db_password: Secret) -> None:
+    RevealPolicy.objects.all().delete()
+    factories.policy("approval")
+    dev = factories.person("dev", "reader")
+    factories.person("priya", "approver")
+    asked = factories.ask(dev, db_password)
+    client.force_login(dev)
+
+    page = client.get(PAGE).content.decode()
+
+    assert "Waiting for priya, until" in page
+    assert f'href="/requests/{asked.pk}/"' in page
+    assert "data-reveal-form" not in page
+
+
+@pytest.mark.parametrize("role", ["reader", "approver", "secrets-user", "auditor"])
+def test_anothers_grant_shows_nothing(role: str, client: Client, azure: Azure, granted: RevealRequest) -> None:
+    client.force_login(factories.person("eve", role))
+
+    assert reveal(client).status_code == 403
+    assert reads(azure) == []
+
+
+def test_a_grant_that_was_taken_back_says_so_and_shows_nothing(
+    client: Client, azure: Azure, granted: RevealRequest
+) -> None:
+    priya = Person.objects.get(username="priya")
+    requests.revoke(priya, factories.actor(priya), granted.pk, comment="the incident is over")
+
+    assert reveal(client).status_code == 403
+    assert reads(azure) == []
+
+
+def test_a_grant_that_has_just_ended_is_a_sentence_in_the_answer(
+    client: Client, azure: Azure, granted: RevealRequest
+) -> None:
+    RevealRequest.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+
+    answer = reveal(client)
+
+    assert (answer.status_code, answer.json()["error"]) == (
+        409,
+        "This grant shows nothing: the request is expired.",
+    )
+    assert reads(azure) == []
+    granted.refresh_from_db()
+    assert granted.state == "expired"
+
+
+def test_what_azure_refuses_is_a_sentence_and_the_use_comes_back(
+    client: Client, azure: Azure, granted: RevealRequest
+) -> None:
+    azure.faults.set("pay-prod", Fault("firewall", times=1))
+
+    answers = [reveal(client), reveal(client)]
+
+    assert [answer.status_code for answer in answers] == [502, 200]
+    assert answers[1].json()["value"] == CANARY
+
+
+def test_a_grant_for_another_version_does_not_show_this_one(
+    client: Client, azure: Azure, granted: RevealRequest
+) -> None:
+    answer = reveal(client, version="0" * 32)
+
+    assert answer.status_code == 409
+    assert answer.json()["error"].startswith("Your grant is not for this version.")
+    assert reads(azure) == []
+
+
+def test_whoever_may_see_it_anyway_keeps_the_grant(client: Client, azure: Azure, granted: RevealRequest) -> None:
+    """The policy became direct meanwhile: the request is void, and the role is enough."""
+    factories.policy("direct", vault=granted.secret.vault)
+    factories.assign(Person.objects.get(username="dev"), "secrets-user")
+
+    assert reveal(client).json()["value"] == CANARY
+    assert LedgerEntry.objects.get(phase="revealed").request is None
+
+
+def test_looking_uses_no_grant(client: Client, azure: Azure, granted: RevealRequest) -> None:
+    client.get(PAGE)
+    client.get(f"/requests/{granted.pk}/")
+
+    assert client.get(REVEAL).status_code == 405
+    granted.refresh_from_db()
+    assert (granted.state, granted.uses_left, reads(azure)) == ("approved", 1, [])

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from kvadmin.emulator import doors
 from kvadmin.emulator.faults import Fault
+from kvadmin.gateway import keyvault
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from vaults import search, sync
 from vaults.models import Health, LogState, Secret, SyncRun, Vault
+from vaults.rows import VaultRows
 
 if TYPE_CHECKING:
     from kvadmin.emulator.state import Azure
@@ -165,6 +167,33 @@ def test_one_failing_vault_is_told_and_never_fails_the_sweep(cloud: Azure, fault
     assert bad.health_note.endswith(".")
 
 
+def test_what_is_kept_of_a_failure_names_no_moment_that_will_have_passed(cloud: Azure) -> None:
+    cloud.faults.set("pay-prod", Fault("throttled", retry_after=2))
+    sweep()
+    said, _, advice = Vault.objects.get().health_note.partition(". ")
+    assert said == "Azure is receiving too many calls for this vault; try again in a little while"
+    assert advice.startswith("One vault and region takes 4,000 reads")
+
+
+def test_a_text_that_no_database_takes_fails_no_sweep(cloud: Azure) -> None:
+    cloud.add_vault("odd", subscription_id=SUBSCRIPTION, tags={"env": "la\x00b"})
+    cloud.put_secret("odd", "key", "x", content_type="a\x00b", tags={"nul": "\x00"})
+    run = sweep()
+    odd = Secret.objects.select_related("vault").get(key="key")
+    assert (run.state, run.vaults_failed, odd.vault.environment) == (SyncRun.State.DONE, 0, "la\ufffdb")
+    assert (odd.content_type, odd.tags) == ("a\ufffdb", {"nul": "\ufffd"})
+
+
+def test_half_a_surrogate_pair_which_json_can_spell_is_stored_as_a_mark(cloud: Azure) -> None:
+    sweep()
+    vault = Vault.objects.get()
+    [page] = keyvault.list_properties_of_secrets(vault.uri)
+    odd = page[0]._replace(content_type="\udfff", tags={"half \ud800": "ok \U0001f511"})
+    assert VaultRows(vault).write([odd]) == 1
+    stored = Secret.objects.get(name=odd.name)
+    assert (stored.content_type, stored.tags) == ("\ufffd", {"half \ufffd": "ok \U0001f511"})
+
+
 def test_a_listing_that_breaks_in_the_middle_marks_nothing_as_vanished(cloud: Azure) -> None:
     for number in range(60):
         cloud.put_secret("pay-prod", f"key-{number}", "x")
@@ -210,6 +239,31 @@ def test_a_fault_of_our_own_in_one_vault_is_that_vaults_failure(cloud: Azure) ->
     broken: Iterator[list[SecretProperties]] = (1 // 0 for _ in "x")  # type: ignore[misc]
     batch = sync._Listing(vault, IMPATIENT, {}, pages=broken, deadline=time.monotonic() + 60).fetch()
     assert (batch.last, batch.error is not None and batch.error.code) == (True, "bad-answer")
+
+
+@pytest.mark.parametrize("secrets", [1, 3 * sync.PAGES * 25])
+def test_what_the_database_refuses_of_one_vault_is_that_vaults_failure(cloud: Azure, secrets: int) -> None:
+    """A number that its column does not take; in the longer list the first of four batches already has it."""
+    cloud.add_vault("odd", subscription_id=SUBSCRIPTION, visible_in_arm=False, soft_delete_days=-1)
+    for number in range(secrets):
+        cloud.put_secret("odd", f"key-{number}", "x")
+    Vault.objects.create(name="odd", shown_name="odd", uri="https://odd.vault.azure.net/", registered=True)
+    run = sweep()
+    odd = Vault.objects.get(name="odd")
+    assert (run.state, run.vaults_done, run.vaults_failed) == (SyncRun.State.DONE, 1, 1)
+    assert (odd.health, odd.listed_at, live("odd"), len(live("pay-prod"))) == (Health.OTHER, None, [], 3)
+    assert odd.health_note.startswith("kvadmin could not store what Azure listed for this vault.")
+
+
+def test_a_database_that_is_away_is_no_vaults_failure(cloud: Azure) -> None:
+    def refuse(execute, sql, params, many, context):
+        if "vaults_secret" in sql:
+            raise OperationalError("connection to 10.0.0.4 refused")
+        return execute(sql, params, many, context)
+
+    with pytest.raises(OperationalError), connection.execute_wrapper(refuse):
+        sweep()
+    assert (SyncRun.objects.get().state, Vault.objects.get().health) == (SyncRun.State.FAILED, Health.UNKNOWN)
 
 
 def test_while_azure_is_out_of_reach_everything_stays_and_the_sweep_says_so(cloud: Azure) -> None:
@@ -277,10 +331,12 @@ def test_a_sweep_whose_worker_died_does_not_stand_in_the_way(cloud: Azure) -> No
 
 
 def test_a_run_whose_worker_died_is_carried_on_when_the_queue_hands_it_on(cloud: Azure) -> None:
-    run = SyncRun.objects.create(state=SyncRun.State.RUNNING, progressed_at=timezone.now())
+    run = SyncRun.objects.create(
+        state=SyncRun.State.RUNNING, progressed_at=timezone.now(), vaults_done=1, secrets_seen=2
+    )
     sync.sync_inventory(run, patience=IMPATIENT)
     run.refresh_from_db()
-    assert (run.state, run.secrets_seen) == (SyncRun.State.DONE, 3)
+    assert (run.state, run.vaults_done, run.secrets_seen) == (SyncRun.State.DONE, 1, 3)
 
 
 def test_a_finished_sweep_says_how_far_it_came(cloud: Azure) -> None:

@@ -46,9 +46,40 @@ def test_it_shows_unhealthy_vaults_with_what_to_do(reader: Person, client_of: Cl
     assert "Give it the role Reader." in text(client_of(reader))
 
 
+@pytest.mark.parametrize(
+    ("health", "sentence"),
+    [("ok", "Every vault could be listed"), ("unknown", "Not all of them have been checked yet.")],
+)
+def test_it_calls_no_vault_healthy_that_was_never_listed(
+    reader: Person, client_of: ClientOf, health: str, sentence: str
+) -> None:
+    factories.vault("pay-prod", health=health)
+    said = ("Every vault could be listed", "Not all of them have been checked yet.")
+    assert [words for words in said if words in text(client_of(reader))] == [sentence]
+
+
 def test_it_shows_blind_vaults(reader: Person, client_of: ClientOf) -> None:
     factories.vault("pay-prod", log_state="no-setting")
     assert "Blind vaults" in text(client_of(reader))
+
+
+@pytest.mark.parametrize(("days", "rings"), [(1, True), (31, False)])
+def test_it_rings_when_azure_lately_stopped_showing_a_vault_to_those_who_may_see_it(
+    reader: Person, nobody: Person, client_of: ClientOf, days: int, rings: bool
+) -> None:
+    factories.vault("gone", vanished_at=timezone.now() - timedelta(days=days))
+    factories.vault("here", environment="test")
+    elsewhere = factories.person("elsewhere", "reader", environment="test")
+    alarm = "No longer shown by Azure: 1 vault<"
+    assert [alarm in text(client_of(person)) for person in (reader, elsewhere, nobody)] == [rings, False, False]
+
+
+def test_somebody_whose_vaults_azure_shows_no_more_is_told_so(client_of: ClientOf) -> None:
+    factories.vault("gone", vanished_at=timezone.now() - timedelta(days=99))
+    factories.vault("here", environment="test")
+    page = text(client_of(factories.person("bob", "reader", environment="prod")))
+    assert "Azure no longer shows those that your roles reach." in page
+    assert '<a href="/vaults/?health=gone">1 vault no longer shown by Azure</a> (since <time' in page
 
 
 def test_an_expired_secret_of_a_vault_that_vanished_needs_nobody(reader: Person, client_of: ClientOf) -> None:
@@ -62,7 +93,8 @@ def test_it_shows_a_person_their_own_reveals_only(reader: Person, client_of: Cli
     factories.vault("pay-prod")
     for name, person in (("mine", str(reader.pk)), ("theirs", "999")):
         who, target = ledger.Actor(person, name), ledger.Target("pay-prod", name)
-        ledger._append(ledger._Act(a.SECRET_REVEAL, who, target), ledger.Phase.REVEALED, durable=False)
+        with ledger.attempt(a.SECRET_REVEAL, who, target) as act:
+            act.revealed(version="", request_id="", region="")
     page = text(client_of(reader))
     assert (">mine<" in page, ">theirs<" in page) == (True, False)
 
@@ -89,6 +121,7 @@ def test_it_takes_as_many_queries_for_three_of_everything_as_for_one(
     for number in range(count):
         vault = factories.vault(f"bad-{number}", health="dns", log_state="no-setting")
         factories.secret(vault, "soon", expires_on=timezone.now() + timedelta(days=1))
+        factories.vault(f"gone-{number}", vanished_at=timezone.now())
     client = client_of(reader)
     client.get("/help/")  # the first page puts the CSRF token into the session
     with django_assert_num_queries(11):  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from tests import factories
 from vaults import search
-from vaults.models import Person, Secret, Vault
+from vaults.models import Person, Secret, SyncRun, Vault
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[Person], Client]
@@ -49,7 +49,7 @@ def test_a_search_takes_as_many_queries_for_three_matches_as_for_one(
         factories.secret(factories.vault(f"more-{number}"), "token")
     client = client_of(reader)
     client.get("/help/")  # the first page puts the CSRF token into the session
-    with django_assert_num_queries(8):  # type: ignore[attr-defined]
+    with django_assert_num_queries(9):  # type: ignore[attr-defined]
         page = text(client, "/search/?q=token")
     assert page.count('<th scope="row">') == count
 
@@ -61,6 +61,18 @@ def test_it_says_how_many_vaults_were_searched_and_which_failed(
     page = text(client_of(reader), "/search/?q=password")
     assert "Searched 1 of 2 vaults, as of <time" in page
     assert '1 failed: private link (<a href="/vaults/hr-prod/">hr-prod</a>)' in page
+
+
+def test_it_says_what_it_did_not_search_and_what_may_be_missing(
+    pay: Vault, reader: Person, nobody: Person, client_of: ClientOf
+) -> None:
+    factories.secret(factories.vault("gone", vanished_at=timezone.now()), "gone-password")
+    SyncRun.objects.create(state="done", started_at=timezone.now(), note="Subscription 4711: Azure refused this.")
+    elsewhere = factories.person("bob", "reader", environment="test")
+    pages = [text(client_of(person), "/search/?q=password") for person in (reader, elsewhere, nobody)]
+    assert ["1 vault no longer shown by Azure" in page for page in pages] == [True, False, False]
+    assert ["Azure did not say in full which vaults there are: new" in page for page in pages] == [True, True, True]
+    assert [word for word in ("gone-password", "4711") if any(word in page for page in pages)] == []
 
 
 def test_a_vault_is_found_by_its_name(pay: Vault, reader: Person, client_of: ClientOf) -> None:

@@ -172,7 +172,12 @@ def test_a_failing_azure_is_one_sentence_among_the_versions(
     azure: Azure, secret: Secret, reader: Person, client_of: ClientOf, fault: str
 ) -> None:
     azure.faults.set("pay-prod", Fault(fault))
-    assert f"<strong>{FAULTS[fault]}</strong>" in text(client_of(reader), PAGE + "versions/")
+    client = client_of(reader)
+    fragment = client.get(PAGE + "versions/", headers={"HX-Request": "true"})
+    page = client.get(PAGE + "versions/")
+    assert (fragment.status_code, page.status_code) == (200, 502)
+    assert f"<strong>{FAULTS[fault]}</strong>" in fragment.content.decode()
+    assert f"<strong>{FAULTS[fault]}</strong>" in page.content.decode()
 
 
 def test_the_page_itself_needs_no_azure(azure: Azure, secret: Secret, reader: Person, client_of: ClientOf) -> None:

@@ -56,6 +56,18 @@ def test_nobody_else_sweeps_or_sees_the_counts(request: pytest.FixtureRequest, c
     assert SyncRun.objects.count() == 1
 
 
+def test_a_part_of_the_vaults_is_not_enough_to_sweep_them_all_or_to_see_how_many_there_are(
+    client_of: ClientOf,
+) -> None:
+    SyncRun.objects.create(state="done", secrets_seen=4711, vaults_total=4711)
+    client = client_of(factories.person("dev-admin", "administrator", environment="dev"))
+    answers = [client.get("/sync/"), client.post("/sync/"), client.get("/register-vault/"), client.get("/")]
+    answers.append(client.post("/register-vault/", {"uri": "https://x.vault.azure.net/", "environment": "dev"}))
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 200, 403]
+    assert [word for answer in answers for word in ("4,711", ">Sweeps<") if word in answer.content.decode()] == []
+    assert (SyncRun.objects.count(), Vault.objects.count()) == (1, 0)
+
+
 def test_progress_is_shown_while_it_runs(admin: Person, client_of: ClientOf) -> None:
     SyncRun.objects.create(
         state="running", progressed_at=timezone.now(), vaults_total=12, vaults_done=3, vaults_failed=1, secrets_seen=40

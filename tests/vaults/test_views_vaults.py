@@ -60,7 +60,7 @@ def test_the_list_takes_as_many_queries_for_three_vaults_as_for_one(
         factories.vault(f"pay-{number}", subscription=factories.subscription(f"{number}" * 36, f"Sub {number}"))
     client = client_of(reader)
     client.get("/help/")  # the first page puts the CSRF token into the session
-    with django_assert_num_queries(9):  # type: ignore[attr-defined]
+    with django_assert_num_queries(10):  # type: ignore[attr-defined]
         page = text(client, "/vaults/")
     assert page.count('<th scope="row">') == count
 
@@ -77,6 +77,8 @@ def test_the_list_takes_as_many_queries_for_three_vaults_as_for_one(
         ("sort=health", ["hr-prod", "pay-prod", "pay-test"]),
         ("sort=secrets", ["pay-test", "hr-prod", "pay-prod"]),
         ("q=nothing-like-it", []),
+        ("health=gone", ["old-dev", "old-test"]),
+        ("health=gone&environment=test", ["old-test"]),
     ],
 )
 def test_the_list_can_be_filtered_and_sorted_by_address(
@@ -85,9 +87,29 @@ def test_the_list_can_be_filtered_and_sorted_by_address(
     factories.vault("pay-prod", health="ok", log_state="no-setting")
     factories.vault("pay-test", environment="test", health="ok", secret_count=5)
     other = factories.subscription("2" * 36, "People")
+    for name in ("dev", "test"):
+        factories.vault(f"old-{name}", environment=name, health="firewall", vanished_at=timezone.now())
     factories.vault("hr-prod", environment="hr", health="firewall", subscription=other)
     page = client_of(reader).get(f"/vaults/?{query}").context["page"]
     assert [vault.name for vault in page] == names
+
+
+def test_vaults_that_azure_no_longer_shows_are_listed_for_those_who_may_see_them(
+    reader: Person, bob: Person, nobody: Person, client_of: ClientOf
+) -> None:
+    factories.vault("old-prod", health="ok", vanished_at=timezone.now())
+    factories.vault("old-test", health="ok", environment="test", vanished_at=timezone.now())
+    link = '<a href="/vaults/?health=gone">'
+    pages = [text(client_of(person), "/vaults/") for person in (reader, bob, nobody)]
+    listed = [text(client_of(person), "/vaults/?health=gone") for person in (reader, bob, nobody)]
+    assert [page.partition(link)[2].partition("<")[0] for page in pages] == [
+        "2 vaults no longer shown by Azure", "1 vault no longer shown by Azure", "",
+    ]  # fmt: skip
+    assert [[name in page for name in ("old-prod", "old-test")] for page in listed] == [
+        [True, True], [False, True], [False, False],
+    ]  # fmt: skip
+    assert listed[1].count("</svg>No longer shown</span>") == 1
+    assert "</svg>Healthy</span>" not in listed[1]
 
 
 def test_what_failed_and_as_of_when_stands_above_the_list(reader: Person, client_of: ClientOf) -> None:

@@ -85,6 +85,19 @@ class Scoped(models.Model):
             other.subscription_id,
         )
 
+    def contained(self) -> models.Q:
+        """`contains` as a filter of scoped rows: those whose whole scope lies within this one."""
+        match self.scope_kind:
+            case ScopeKind.EVERYTHING:
+                return models.Q(pk__isnull=False)
+            case ScopeKind.ENVIRONMENT:
+                return models.Q(environment=self.environment) | models.Q(vault__environment=self.environment)
+            case ScopeKind.SUBSCRIPTION:
+                return models.Q(subscription=self.subscription_id) | models.Q(vault__subscription=self.subscription_id)
+            case ScopeKind.VAULT:
+                return models.Q(vault=self.vault_id)
+        return models.Q(scope_kind=ScopeKind.PREFIX, vault=self.vault_id, prefix__startswith=self.prefix)
+
     @property
     def scope_text(self) -> str:
         """The scope as a person reads it, such as "vault pay-prod" or "db-* in pay-prod"."""

@@ -34,15 +34,14 @@ class Channel:
 
 
 def channels() -> list[Channel]:
-    """Every channel of the settings. The id is a keyed hash: it tells nothing of the URL and stays when others go."""
-    return [
-        Channel(salted_hmac("channel", url).hexdigest()[:16], url.partition("://")[0].lower(), url)
-        for url in settings.KVADMIN_NOTIFY_URLS
-    ]
+    """Every channel of the settings; none without Apprise, of which check kvadmin.W004 warns.
 
-
-def installed() -> bool:
-    return find_spec("apprise") is not None
+    The id is a keyed hash: it tells nothing of the URL, and stays when others go.
+    """
+    urls = settings.KVADMIN_NOTIFY_URLS
+    if not urls or find_spec("apprise") is None:
+        return []
+    return [Channel(salted_hmac("channel", url).hexdigest()[:16], url.partition("://")[0].lower(), url) for url in urls]
 
 
 def post(channel: Channel, notice: Notice, *, urgent: bool = False) -> None:

@@ -47,4 +47,5 @@ def _notice(lines: list[str], total: int) -> Notice:
         f"{total} {'secret' if one else 'secrets'} expired within the last {JUST_DAYS} days "
         f"or will within {SOON_DAYS} days."
     )
-    return Notice(subject, sentence, (*shown, *more), link("search") and f"{link('search')}?expires=soon")
+    page = link("search")
+    return Notice(subject, sentence, (*shown, *more), page and f"{page}?q=is%3Aexpiring")

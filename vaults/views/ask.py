@@ -14,6 +14,7 @@ from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.http import Request
 from vaults import policy, requests
+from vaults.access import held
 from vaults.models import RevealPolicy, RevealRequest, Secret
 from vaults.request_forms import AskForm
 from vaults.rules import Refusal
@@ -45,6 +46,9 @@ def _refused(request: Request, item: Secret) -> Refusal | None:
         requests.askable(signed_in(request), item)
     except Refusal as refusal:
         return refusal
+    mine, _ = held(signed_in(request), item)
+    if mine and mine.kind == RevealRequest.Kind.APPROVAL:
+        return Refusal("duplicate", requests.already_open(mine.pk))
     return None
 
 

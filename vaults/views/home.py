@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 
-from audit import clock, findings
+from audit import findings
 from audit.models import LedgerEntry
 from audit.views.scope import findings_for
 from kvadmin import actions as a
@@ -20,7 +21,7 @@ from vaults.views.roles import signed_in
 FEW = 6  # rows of each list
 
 
-@require_GET
+@require_safe
 def home(request: Request) -> HttpResponse:
     vaults = policy.visible_vaults(request.user)
     secrets = policy.visible_secrets(request.user).filter(vanished_at=None, vault__vanished_at=None)
@@ -40,7 +41,7 @@ def home(request: Request) -> HttpResponse:
 
 def _requests(me: Person) -> dict[str, list[inbox.Row]]:
     """What waits for this person, the oldest first, and what they wait for themselves."""
-    now = clock.now()
+    now = timezone.now()
     found = {"my_requests": inbox.rows(inbox.mine(me).filter(inbox.is_open(now))[:FEW], now)}
     if policy.may(me, a.REQUEST_APPROVE):
         found["waiting"] = inbox.rows(inbox.waiting(me, now).order_by("pk")[:FEW], now)
@@ -75,6 +76,6 @@ def _findings(request: Request) -> dict[str, int]:
 
 def _last_sweep(request: Request) -> SyncRun | None:
     """A sweep counts vaults that others see, so it is for those who may start one."""
-    if not policy.may(request.user, a.VAULT_SYNC):
+    if not policy.may_everywhere(request.user, a.VAULT_SYNC):
         return None
     return SyncRun.objects.exclude(state=SyncRun.State.SKIPPED).first()

@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from kvadmin import actions as a
 from kvadmin.http import Request
-from vaults import leaving, policy
+from vaults import leaving, paging, policy, roles
 from vaults.leaving_forms import EndAccessForm
-from vaults.models import Person, RoleAssignment
-from vaults.views.roles import signed_in
+from vaults.models import Person
+from vaults.role_forms import NameFilter
+from vaults.views.roles import signed_in, visible
 
-PAGE = 50
 
-
-@require_GET
+@require_safe
 def people(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
-    text = request.GET.get("q", "")[:200]
-    context = {"page": Paginator(_named(text), PAGE).get_page(request.GET.get("page")), "q": text}
-    return render(request, "vaults/_people_table.html" if request.htmx else "vaults/people.html", context)
+    form = NameFilter(request.GET)
+    found = Person.objects.filter(form.names) if form.is_valid() else Person.objects.none()
+    held = Count("role_assignments", filter=Q(role_assignments__in=visible(request).in_force()))
+    found = found.annotate(held=held).order_by("username")
+    context = {"form": form, "page": paging.numbered(found, request.GET.get("page", "1"))}
+    template = "vaults/_people_table.html" if request.htmx else "vaults/people.html"
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _named(text: str) -> QuerySet[Person]:
-    names = Q()
-    if text := text.replace("\x00", ""):
-        names = Q(username__icontains=text) | Q(first_name__icontains=text) | Q(last_name__icontains=text)
-    now = timezone.now()
-    mine = Q(role_assignments__ended_at=None) & (
-        Q(role_assignments__ends_at=None) | Q(role_assignments__ends_at__gt=now)
-    )
-    return Person.objects.filter(names).annotate(held=Count("role_assignments", filter=mine)).order_by("username")
-
-
-@require_GET
+@require_safe
 def person(request: Request, person_id: int) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
     somebody = get_object_or_404(Person.objects.prefetch_related("groups"), pk=person_id)
-    theirs = RoleAssignment.objects.filter(Q(person=somebody) | Q(group__in=somebody.groups.all()))
-    roles = theirs.select_related("vault", "subscription", "group", "person", "created_by", "ended_by").order_by("-id")
-    in_force = set(theirs.in_force().values_list("pk", flat=True))
+    found = visible(request).filter(Q(person=somebody) | Q(group__in=somebody.groups.all()))
+    theirs = found.select_related("vault", "subscription", "group", "person", "created_by", "ended_by").order_by("-id")
+    in_force = set(found.in_force().values_list("pk", flat=True))
+    held = [role for role in theirs if role.pk in in_force]
+    own = [role for role in held if role.person]  # a group's role is ended for the whole group, on the roles page
     context = {
         "somebody": somebody,
-        "held": [role for role in roles if role.pk in in_force],
-        "past": [role for role in roles if role.pk not in in_force],
+        "held": held,
+        "endable": roles.within_reach(signed_in(request), a.ROLE_ASSIGN, own),
+        "past": [role for role in theirs if role.pk not in in_force],
         "may_end": leaving.may_end(signed_in(request), somebody).allowed,
     }
     return render(request, "vaults/person.html", context)

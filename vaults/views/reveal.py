@@ -24,6 +24,7 @@ from vaults.reveal_forms import RevealForm
 from vaults.rules import Refusal
 from vaults.views.roles import signed_in
 
+OTHER_VERSION = "Your grant is not for this version. Open the secret's page without a version, and show it there."
 # The status that each refusal travels with; every other code means that Azure, behind us, failed: 502.
 STATUS = {
     "not-found": 404,
@@ -49,8 +50,8 @@ def reveal(request: Request, vault: str, secret: str) -> JsonResponse:
     form = RevealForm(request.POST, by_grant=grant is not None)
     if not form.is_valid():
         return _unclear(form)
-    if stale := _stale(request, item, grant):
-        return stale
+    if refused := _not_so(request, item, grant, form):
+        return refused
     try:
         read = _read(request, item, grant, form)
     except Refusal as refusal:
@@ -76,8 +77,10 @@ def _grant(request: Request, item: Secret) -> RevealRequest | None:
     return None if (other or ended) and policy.may(me, a.SECRET_REVEAL, item.vault, item.key) else held
 
 
-def _stale(request: Request, item: Secret, grant: RevealRequest | None) -> JsonResponse | None:
-    """401 when the policy asks for a fresher sign-in: with the address of one that leads back to the secret."""
+def _not_so(request: Request, item: Secret, grant: RevealRequest | None, form: RevealForm) -> JsonResponse | None:
+    """A grant is for one version; and 401, with an address that leads back, where the sign-in has to be fresher."""
+    if grant and form.cleaned_data["version"] not in {"", grant.version}:
+        return _error(OTHER_VERSION, 409)
     rule = grant.policy if grant else policy.policy_for(item.vault, item.key)
     minutes = rule.sign_in_minutes if rule else 0
     back = reverse("secret", args=[item.vault.name, item.name])

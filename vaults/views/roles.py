@@ -6,65 +6,60 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.models import Group
-from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from kvadmin import actions as a
 from kvadmin.http import Request
-from vaults import policy, roles
-from vaults.models import Person, Role, RoleAssignment, Vault
-from vaults.models.role import ROLE_ACTIONS
-from vaults.role_forms import RoleForm
-
-PAGE = 50
+from vaults import paging, policy, roles
+from vaults.models import Person, Role, RoleAssignment
+from vaults.models.role import ROLE_ACTIONS, RoleAssignmentQuerySet
+from vaults.role_forms import RoleForm, RolesFilter
 
 
-@require_GET
+@require_safe
 def role_list(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
-    found = _filtered(request.GET.get("q", ""), request.GET.get("role", ""), ended="ended" in request.GET)
+    form, every = RolesFilter(request.GET), visible(request)
+    found = form.narrow(every) if form.is_valid() else every.none()
+    found = found.select_related("person", "group", "vault", "subscription", "created_by", "ended_by").order_by("-id")
+    page = paging.numbered(found, request.GET.get("page", "1"))
+    ended = form.cleaned_data.get("ended", False)
     context = {
-        "page": Paginator(found, PAGE).get_page(request.GET.get("page")),
-        "roles": Role.choices,
+        "form": form,
+        "page": page,
+        "endable": set() if ended else roles.within_reach(signed_in(request), a.ROLE_ASSIGN, page),
         "meaning": [(Role(role).label, sorted(map(str, acts))) for role, acts in ROLE_ACTIONS.items()],
-        "q": request.GET.get("q", "")[:200],
-        "role": request.GET.get("role", ""),
-        "ended": "ended" in request.GET,
+        "ended": ended,
+        "filtered": any(form.cleaned_data.values()) or bool(form.errors),
     }
-    return render(request, "vaults/_roles_table.html" if request.htmx else "vaults/roles.html", context)
+    template = "vaults/_roles_table.html" if request.htmx else "vaults/roles.html"
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _filtered(text: str, role: str, *, ended: bool) -> QuerySet[RoleAssignment]:
-    every = RoleAssignment.objects.all()
-    found = every.exclude(pk__in=every.in_force().values("pk")) if ended else every.in_force()
-    if role in Role.values:
-        found = found.filter(role=role)
-    if text := text[:200].replace("\x00", ""):
-        names = Q()
-        for field in ("person__username", "person__first_name", "person__last_name", "group__name", "vault__name"):
-            names |= Q(**{f"{field}__icontains": text})
-        found = found.filter(names)
-    return found.select_related("person", "group", "vault", "subscription", "created_by", "ended_by").order_by("-id")
+def visible(request: Request) -> RoleAssignmentQuerySet:
+    """The assignments that the person may know of."""
+    return RoleAssignment.objects.filter(policy.visible_scopes(request.user, a.ROLE_ASSIGN))
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def assign_role(request: Request) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
-    form = RoleForm(request.POST or None, initial={"holder": request.GET.get("holder", "")[:170]})
+    initial = {"holder": request.GET.get("holder", "")[:170]}
+    form = RoleForm(request.POST or None, by=signed_in(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         given = roles.assign_role(signed_in(request), policy.actor(request), form.assignment())
         messages.success(request, f"{given.holder} is now {given}.")
         return redirect("roles")
-    return render(request, "vaults/assign_role.html", {"form": form, **_suggestions()}, status=_status(form))
+    context = {"form": form, **_suggestions(form)}
+    return render(request, "vaults/assign_role.html", context, status=422 if form.errors else 200)
 
 
 @require_POST
 def end_role(request: Request, assignment_id: int) -> HttpResponse:
     policy.require(request, a.ROLE_ASSIGN)
-    assignment = get_object_or_404(RoleAssignment.objects.select_related("vault", "subscription"), pk=assignment_id)
+    assignment = get_object_or_404(visible(request).select_related("vault", "subscription"), pk=assignment_id)
     if roles.end_role(signed_in(request), policy.actor(request), assignment):
         messages.success(request, f"Ended: {assignment}, of {assignment.holder}.")
     else:
@@ -78,14 +73,10 @@ def signed_in(request: Request) -> Person:
     return request.user
 
 
-def _status(form: RoleForm) -> int:
-    return 422 if form.errors else 200
-
-
-def _suggestions() -> dict[str, Any]:
+def _suggestions(form: RoleForm) -> dict[str, Any]:
     people = Person.objects.filter(is_active=True).order_by("username").values_list("username", flat=True)
     groups = Group.objects.order_by("name").values_list("name", flat=True)
     return {
         "holder_names": [*people[:500], *(f"group:{name}" for name in groups[:200])],
-        "vault_names": Vault.objects.filter(vanished_at=None).values_list("name", flat=True)[:1000],
+        "vault_names": form.vaults.filter(vanished_at=None).values_list("name", flat=True)[:1000],
     }

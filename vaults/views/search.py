@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from kvadmin.http import NotThere, Request
 from vaults import policy
@@ -17,7 +17,7 @@ from vaults.standing import standing
 FEW_VAULTS = 5
 
 
-@require_GET
+@require_safe
 def search(request: Request) -> HttpResponse:
     form = SearchForm(request.GET)
     form.is_valid()

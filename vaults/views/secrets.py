@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from audit.queries import LastReads, last_reads
 from kvadmin import actions as a
@@ -19,10 +19,10 @@ from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.http import NotThere, Request
 from vaults import policy
 from vaults.models import Secret
-from vaults.views.reveal import reveal_context
+from vaults.views.reveal import STATUS, reveal_context
 
 
-@require_GET
+@require_safe
 def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
     version = request.GET.get("version", "").lower()
@@ -43,7 +43,7 @@ def _reads(request: Request, item: Secret) -> LastReads | None:
     return last_reads(item.vault, item.key) if allowed else None
 
 
-@require_GET
+@require_safe
 def versions(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
     context: dict[str, Any] = {"secret": item, "vault": item.vault, "most": keyvault.MOST_VERSIONS}
@@ -53,7 +53,10 @@ def versions(request: Request, vault: str, secret: str) -> HttpResponse:
         context["tied"] = any(row.tied for row in context["rows"])
     except GatewayError as error:
         context["error"] = error
-    return render(request, "vaults/_versions.html" if request.htmx else "vaults/versions.html", context)
+    if request.htmx:  # htmx puts the sentence in its place only when the status is a good one
+        return render(request, "vaults/_versions.html", context)
+    failed: GatewayError | None = context.get("error")
+    return render(request, "vaults/versions.html", context, status=STATUS.get(failed.code, 502) if failed else 200)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from vaults.sync import running
 FEW = 20
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sync(request: Request) -> HttpResponse:
-    policy.require(request, a.VAULT_SYNC)
+    policy.require_everywhere(request, a.VAULT_SYNC)
     if request.method == "POST":
         return _ask(request)
     run = running()

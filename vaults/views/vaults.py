@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.paginator import EmptyPage, PageNotAnInteger, Paginator
 from django.core.paginator import Page as NumberedPage
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from audit import ledger
 from kvadmin import actions as a
@@ -19,33 +18,21 @@ from vaults.forms import RegisterForm, SecretsForm, VaultsForm
 from vaults.models import Secret, Vault
 from vaults.standing import standing
 
-PAGE = 50
 
-
-@require_GET
+@require_safe
 def vault_list(request: Request) -> HttpResponse:
-    visible = policy.visible_vaults(request.user).filter(vanished_at=None)
+    visible = policy.visible_vaults(request.user)
     form = VaultsForm(request.GET, visible)
     found = form.narrow(visible) if form.is_valid() else visible.none()
     context = {
         "form": form,
-        "page": _counted(request, _numbered(found.select_related("subscription"), request.GET.get("page", "1"))),
+        "page": _counted(request, paging.numbered(found.select_related("subscription"), request.GET.get("page", "1"))),
         "standing": standing(visible),
         "filtered": any(form.cleaned_data.get(name) for name in form.fields if name != "sort") or bool(form.errors),
-        "may_register": bool(policy.may(request.user, a.VAULT_SYNC)),
+        "may_register": bool(policy.may_everywhere(request.user, a.VAULT_SYNC)),
     }
     template = "vaults/_vaults_table.html" if request.htmx else "vaults/vaults.html"
     return render(request, template, context, status=422 if form.errors else 200)
-
-
-def _numbered(found: QuerySet[Vault], number: str) -> NumberedPage[Vault]:
-    pages = Paginator(found, PAGE)
-    try:
-        return pages.page(number[:20])
-    except PageNotAnInteger:
-        raise NotThere("The page of a list is a number, and the link has none.") from None
-    except EmptyPage:
-        raise NotThere(f"This list has no page {number[:20]}: it ends with page {pages.num_pages}.") from None
 
 
 def _counted(request: Request, page: NumberedPage[Vault]) -> NumberedPage[Vault]:
@@ -61,7 +48,7 @@ def _counted(request: Request, page: NumberedPage[Vault]) -> NumberedPage[Vault]
     return page
 
 
-@require_GET
+@require_safe
 def vault(request: Request, vault: str) -> HttpResponse:
     item = policy.require_vault(request, a.VAULT_LIST, vault)
     secrets = policy.visible_secrets(request.user).filter(vault=item)
@@ -85,9 +72,9 @@ def _slice(found: QuerySet[Secret], form: SecretsForm, cursor: str) -> paging.Sl
         raise NotThere("This list has no such page. Open the vault again and page from its start.") from None
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def register(request: Request) -> HttpResponse:
-    policy.require(request, a.VAULT_SYNC)
+    policy.require_everywhere(request, a.VAULT_SYNC)
     form = RegisterForm(request.POST or None)
     if request.method == "POST" and form.is_valid() and _register(request, form):
         messages.success(request, f"{form.name} is registered. The next sweep lists it.")

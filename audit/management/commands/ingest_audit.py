@@ -10,8 +10,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from audit import ingest, shapes
+from audit import findings, ingest, shapes
 from audit.ingest import Counts
+from vaults.inventory import StoredInventory
 from vaults.tasks import vaults_alone, workspaces
 
 
@@ -27,6 +28,8 @@ class Command(BaseCommand):
     def handle(self, *, file: str | None = None, **options: Any) -> None:
         counts = ingest.ingest_rows(_rows(file)) if file else ingest.ingest_audit(workspaces(), vaults_alone())
         self.stdout.write(_sentence(counts))
+        opened = findings.judge(StoredInventory()).opened.total()
+        self.stdout.write(f"{opened:,} finding{'s' if opened != 1 else ''} opened.")
         if counts.failed:
             raise CommandError(f"Not read: {counts.failed} of {counts.logs} logs. The coverage page says why.")
 

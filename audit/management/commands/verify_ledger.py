@@ -32,6 +32,8 @@ class Command(BaseCommand):
         if checkpoint:
             said += f" {_compared(checkpoint, key)}"
         self.stdout.write(said)
+        # Rows have no gap, so the last one's number is how many there are.
+        self.stdout.write(f"Head, to note elsewhere: rows={chain.rows} seq={chain.rows} hash={chain.head}")
 
 
 def _compared(files: Sequence[str], keys: Sequence[str]) -> str:
