@@ -182,7 +182,7 @@ class Requests(RuleBasedStateMachine):
         self.ask("dev", SECRETS[0], 30, rule.use)
         self.ask("dev-2", SECRETS[1], 5, "once")
         for case in self.world.cases.values():
-            self._approve_by(case, votes)
+            self._approve_by(case, votes, first=chance.randint(0, 5))
         if emergency:
             self.shatter("oncall", SECRETS[1], "INC-9")
         for case in self._among("active") if over else ():
@@ -246,10 +246,12 @@ class Requests(RuleBasedStateMachine):
     @precondition(lambda self: self._among("pending"))
     @rule(pick=picks)
     def the_right_people_approve(self, pick: int) -> None:
-        self._approve_by(self._case(pick, "pending"), 4)
+        self._approve_by(self._case(pick, "pending"), 5, first=pick)
 
-    def _approve_by(self, case: Case, most: int) -> None:
-        for name in sorted(self.world.approvers(case.who) - case.yes)[:most]:
+    def _approve_by(self, case: Case, most: int, *, first: int = 0) -> None:
+        """So many who may say yes, beginning with the one at that place."""
+        people = sorted(self.world.approvers(case.who) - case.yes)
+        for name in (people[first:] + people[:first])[:most]:
             if self.world.standing(case) == "pending":
                 self._approve(case, name)
 
@@ -401,12 +403,13 @@ class Requests(RuleBasedStateMachine):
         self._reveal(case, case.who.name)
 
     @precondition(lambda self: self._among("approved", "active"))
-    @rule(pick=picks, kind=st.sampled_from(DEFINITE + UNSURE))
-    def reveal_while_azure_fails(self, pick: int, kind: str) -> None:
+    @rule(pick=picks, kind=st.sampled_from(DEFINITE + UNSURE), times=st.sampled_from([2, 1]))
+    def reveal_while_azure_fails(self, pick: int, kind: str, times: int) -> None:
         case = self._case(pick, "approved", "active")
         self.azure.faults.set("pay-prod", Fault(kind))
         try:
-            self._reveal(case, case.who.name, fault=kind)
+            for _ in range(times):
+                self._reveal(case, case.who.name, fault=kind)
         finally:
             self.azure.faults.clear("pay-prod")
 
@@ -506,8 +509,10 @@ class Requests(RuleBasedStateMachine):
 
     @precondition(lambda self: self._among(*OPEN))
     @rule(
-        what=st.sampled_from(["role", "role", "person", "approvers", "disabled", "gone", "policy", "rotation"]),
-        whose=st.sampled_from(["requester", "voter", "anybody"]),
+        what=st.sampled_from(
+            ["role", "role", "person", "person", "approvers", "disabled", "gone", "policy", "rotation"]
+        ),
+        whose=st.sampled_from(["requester", "voter", "holder", "anybody"]),
         pick=picks,
         name=names,
         secret=secrets,
@@ -537,10 +542,12 @@ class Requests(RuleBasedStateMachine):
     def _concerned(self, whose: str, pick: int) -> str:
         """Somebody on whom a request that is open stands, so that a change is felt."""
         open_ones = self._among(*OPEN)
+        if whose == "holder":
+            open_ones = [case for case in open_ones if case.kind == "break-glass"]
         if not open_ones or whose == "anybody":
             return ""
         case = open_ones[pick % len(open_ones)]
-        return case.who.name if whose == "requester" else min(case.yes, default="")
+        return min(case.yes, default="") if whose == "voter" else case.who.name
 
     @precondition(lambda self: self.world.something_is_missing(ROLES))
     @rule()
