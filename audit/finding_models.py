@@ -120,6 +120,30 @@ class ReaderHeard(models.Model):
         return self.who
 
 
+class ReaderHabit(models.Model):
+    """What an identity did, and from when to when: an hour of the day, an address, a secret.
+
+    `reader` is as audit/readers.py writes it.
+    """
+
+    class Kind(models.TextChoices):
+        HOUR = "hour", "Read at this hour of the day (UTC)"
+        ADDRESS = "address", "Called from this address"
+        SECRET = "secret", "Read this secret around kvadmin"
+
+    reader = models.CharField(max_length=300)
+    kind = models.CharField(max_length=10, choices=Kind)
+    value = models.CharField(max_length=260)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["reader", "kind", "value"], name="reader_habit_once")]
+
+    def __str__(self) -> str:
+        return f"{self.reader}: {self.kind} {self.value}"
+
+
 class DirectoryName(models.Model):
     """The name of an object id or application id. Never deleted: whoever leaves the directory keeps their name here."""
 

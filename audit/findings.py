@@ -15,21 +15,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Exists, Max, Min, OuterRef, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
 from audit import ledger
-from audit.finding_models import Evidence, Finding, ReaderHeard, RuleMark, Severity, VaultHeard
+from audit.finding_models import Evidence, Finding, RuleMark, Severity
+from audit.habits import AGAIN, listen_once, locked_mark, next_place
 from audit.inventory import Inventory
 from audit.models import AccessEvent, Watermark
-from audit.rules import BY_WORD, EVENTS, LATELY, RULES, Judgement, Look, Rule, Suspicion
+from audit.rules import BY_WORD, LATELY, RULES, Judgement, Look, Rule, Suspicion
 from kvadmin import actions as a
 
 logger = logging.getLogger(__name__)
 TURNS = 40  # of one rule in one run: the rest is for the next run
-AGAIN = 1000  # rows before the mark that are looked at again: a file is taken in without a lock
-HEARD = "heard"  # the mark of what is learned from the log: identities, and since when a vault is heard of
 BATCH = 500
 
 # Sent with `findings` (new ones, alarms and warnings only) in the transaction that stores them.
@@ -48,7 +47,8 @@ class Judged:
 def judge(inventory: Inventory, rules: Iterable[Rule] = RULES) -> Judged:
     """Let every rule look at what is fresh. A rule that fails stops no other; its error is raised after all of them."""
     up_to, done, broken = _settled_up_to(), Judged(), None
-    _listen(up_to)
+    while listen_once(up_to):
+        pass
     for rule in rules:
         try:
             done.opened[rule.word] += _run(rule, inventory, up_to)
@@ -81,8 +81,8 @@ def _run(rule: Rule, inventory: Inventory, up_to: int) -> int:
 @transaction.atomic
 def _turn(rule: Rule, inventory: Inventory, up_to: int) -> tuple[int, bool]:
     """One turn: how many findings it opened, and whether there is more to look at."""
-    mark, now = _mark(rule.word), timezone.now()
-    last = _next(mark.place, up_to) if rule.by_events else None
+    mark, now = locked_mark(rule.word), timezone.now()
+    last = next_place(mark.place, up_to) if rule.by_events else None
     if rule.by_events and last is None:
         return 0, False
     events = AccessEvent.objects.filter(id__gt=mark.place - AGAIN, id__lte=last or 0, at__gte=now - LATELY)
@@ -92,58 +92,11 @@ def _turn(rule: Rule, inventory: Inventory, up_to: int) -> tuple[int, bool]:
     return len(new), judgement.more or (last is not None and last < up_to)
 
 
-def _mark(word: str) -> RuleMark:
-    RuleMark.objects.get_or_create(rule=word)
-    return RuleMark.objects.select_for_update().get(rule=word)
-
-
-def _next(place: int, up_to: int) -> int | None:
-    """The last event of the next batch; None when there is none."""
-    fresh = AccessEvent.objects.filter(id__gt=place, id__lte=up_to).order_by("id").values_list("id", flat=True)
-    return max(fresh[:EVENTS], default=None)
-
-
 def _move(mark: RuleMark, judgement: Judgement, last: int | None, now: datetime) -> None:
     place = judgement.place if judgement.place is not None else last
     mark.place = mark.place if place is None else place
     mark.hash, mark.judged_at = judgement.hash, now
     mark.save()
-
-
-# --- Learning --------------------------------------------------------------------------------------------------------
-def _listen(up_to: int) -> None:
-    """Keep in small tables what the rules and the pages would else have to look for in every row."""
-    while _listen_once(up_to):
-        pass
-
-
-@transaction.atomic
-def _listen_once(up_to: int) -> bool:
-    mark = _mark(HEARD)
-    last = _next(mark.place, up_to)
-    if last is None:
-        return False
-    events = AccessEvent.objects.filter(id__gt=mark.place - AGAIN, id__lte=last).order_by()
-    _hear_vaults(events)
-    people = events.exclude(who="").values_list("who", "object_id", "who_kind").distinct()
-    rows = [ReaderHeard(who=who, object_id=object_id, kind=kind) for who, object_id, kind in people]
-    ReaderHeard.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
-    _move(mark, Judgement(), last, timezone.now())
-    return last < up_to
-
-
-def _hear_vaults(events: QuerySet[AccessEvent]) -> None:
-    told = {row[0]: row[1:] for row in events.values_list("vault").annotate(first=Min("at"), last=Max("at"))}
-    known = {row.vault: row for row in VaultHeard.objects.filter(vault__in=told)}
-    new = [
-        VaultHeard(vault=name, first_at=first, last_at=last)
-        for name, (first, last) in told.items()
-        if name not in known
-    ]
-    VaultHeard.objects.bulk_create(new)
-    for name, row in known.items():
-        row.first_at, row.last_at = min(row.first_at, told[name][0]), max(row.last_at, told[name][1])
-    VaultHeard.objects.bulk_update(known.values(), ["first_at", "last_at"], batch_size=BATCH)
 
 
 # --- Storing ---------------------------------------------------------------------------------------------------------

@@ -6,54 +6,36 @@ of a suspicion is for audit/findings.py. Each asks a fixed number of queries, ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from django.db.models import (
-    Case,
-    Count,
-    DateTimeField,
-    Exists,
-    ExpressionWrapper,
-    F,
-    IntegerField,
-    Max,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    Value,
-    When,
-)  # fmt: skip
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Concat, ExtractHour, TruncDay, TruncHour
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from audit import coverage, ledger
-from audit.finding_models import Evidence, RuleMark, Severity, VaultHeard
+from audit import coverage, habits, hours, ledger
+from audit.finding_models import Evidence, ReaderHabit, RuleMark, Severity, VaultHeard
 from audit.inventory import Inventory, SecretFacts
 from audit.models import AccessEvent, LedgerEntry
 from audit.parse import READS
-from audit.readers import READER, reader_of
+from audit.readers import reader_of
 
 Match, Outcome, Kind = AccessEvent.Match, AccessEvent.Outcome, AccessEvent.Kind
+Habit = ReaderHabit.Kind
 
 # --- Thresholds ------------------------------------------------------------------------------------------------------
 LATELY = timedelta(days=30)  # of older events, which a back-fill brings, only unexplained reads are told
 LEARN = timedelta(days=14)  # so long a vault's log, or an identity's, must reach back before anything in it is unusual
-HISTORY = timedelta(days=60)  # how far back an identity's own habits are looked at
 HABIT_READS = 20  # so many reads make a habit
 HOURS_BESIDE = (0, 1, 23)  # the same hour of the day (UTC), the one before, the one after
 BURST_SECRETS = 20  # different secrets of one vault within an hour ...
-BURST_TIMES = 3  # ... and so many times as many as in the identity's busiest hour before
+BURST_TIMES = 3  # ... and so many times as many as in the identity's busiest hour of BURST_HISTORY
+BURST_HISTORY = timedelta(days=14)
 DENIED_STREAK = 10  # refusals of one identity in one vault within an hour
 FEW_ADDRESSES = 5  # an identity with more addresses than this has no usual one
 STALE_DAYS = 90  # a secret that nobody has read for so long
 BEHIND = timedelta(hours=6)  # a log that is complete only up to longer ago has gone silent
 
 # --- Work per turn: a run takes as many turns as audit/findings.py allows --------------------------------------------
-EVENTS = 5000
 ALARMS = 2000
 SECRETS = 2000
 LEDGER_ROWS = 20_000
@@ -126,58 +108,71 @@ def unexplained(look: Look) -> Judgement:
 
 def first_reader(look: Look) -> Judgement:
     """Whoever reads a secret around kvadmin that they never read before, once its vault has been heard of for long."""
-    before = AccessEvent.objects.filter(
-        _same_identity(), vault=OuterRef("vault"), name=OuterRef("name"), is_read=True, at__lt=OuterRef("at")
-    )
-    fresh = look.events.filter(is_read=True, match=Match.AROUND).exclude(name="").exclude(who="")
-    rows = list(_slim(fresh.filter(~Exists(before))))
-    heard = dict(VaultHeard.objects.filter(vault__in={row.vault for row in rows}).values_list("vault", "first_at"))
-    known = [row for row in rows if row.vault in heard and row.at - heard[row.vault] >= LEARN]
+    rows = _fresh(look.events.filter(is_read=True, match=Match.AROUND).exclude(name="").exclude(who=""))
+    firsts = habits.first_times(Habit.SECRET, {(reader_of(row), f"{row.vault}/{row.name}") for row in rows})
+    heard = habits.vaults_since(row.vault for row in rows)
+    new = [
+        row for row in rows
+        if row.at <= firsts.get((reader_of(row), f"{row.vault}/{row.name}"), row.at)
+        and row.vault in heard and row.at - heard[row.vault] >= LEARN
+    ]  # fmt: skip
     what = "Read this secret for the first time since the log tells of its vault."
-    found = [_by(row, what, reader_of(row), row.vault, row.name, secret=row.name) for row in known]
-    return Judgement(found)
+    return Judgement([_by(row, what, reader_of(row), row.vault, row.name, secret=row.name) for row in new])
 
 
 def unusual_hour(look: Look) -> Judgement:
-    """A read at an hour of the day (UTC) at which this identity, long known, had none in its history."""
-    hours = {f"hour_{n}": (_hour() + Value(n)) % Value(24) for n in HOURS_BESIDE}
-    fresh = look.events.filter(is_read=True).annotate(day=TruncDay("at", tzinfo=UTC), **hours)
-    through, around = fresh.exclude(person_id=""), fresh.filter(person_id="", match=Match.AROUND).exclude(who="")
-    rows = [*_slim(_at_unusual(through, "person_id")), *_slim(_at_unusual(around, "who"))]
+    """A read at an hour of the day (UTC) at which, and beside which, this identity never read before that day."""
+    rows = _fresh(look.events.filter(is_read=True).exclude(match=Match.UNEXPLAINED))
+    wanted = {(reader_of(row), str(hour)) for row in rows for hour in _beside(row.at)}
+    firsts, since = habits.first_times(Habit.HOUR, wanted), habits.known_since(Habit.HOUR, map(reader_of, rows))
+    new = []
+    for row in rows:
+        reader, day = reader_of(row), row.at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        usual = any(firsts.get((reader, str(hour)), day) < day for hour in _beside(row.at))
+        if reader in since and row.at - since[reader] >= LEARN and not usual:
+            new.append(row)
     what = "Read at {:%H}h UTC, when they never read before."
-    return Judgement([_by(row, what.format(row.at), reader_of(row), row.vault) for row in rows])
+    return Judgement([_by(row, what.format(row.at), reader_of(row), row.vault) for row in _of_habit(new)])
 
 
-def _at_unusual(fresh: QuerySet[AccessEvent], name: str) -> QuerySet[AccessEvent]:
-    """Those by an identity with a habit, at none of its hours on the days before."""
-    history = _history(name).filter(is_read=True)
-    habit = history[HABIT_READS - 1 : HABIT_READS]
-    same = Q(pk__in=[])
-    for n in HOURS_BESIDE:
-        same |= Q(hour=OuterRef(f"hour_{n}"))
-    usual = history.annotate(hour=_hour()).filter(same, at__lt=OuterRef("day"))
-    return _learned(fresh, history).filter(Exists(habit), ~Exists(usual))
+def _beside(moment: datetime) -> list[int]:
+    return [(moment.astimezone(UTC).hour + n) % 24 for n in HOURS_BESIDE]
+
+
+def _of_habit(rows: list[AccessEvent]) -> list[AccessEvent]:
+    """Those by whoever read often enough before for their hours to mean something."""
+    earlier = AccessEvent.objects.filter(is_read=True, at__lt=OuterRef("at"))
+    by_name = earlier.filter(who=OuterRef("who"), object_id=OuterRef("object_id"), person_id="")
+    by_person = earlier.filter(person_id=OuterRef("person_id"))
+    often = [Exists(some.order_by("-at")[HABIT_READS - 1 : HABIT_READS]) for some in (by_name, by_person)]
+    some = AccessEvent.objects.filter(pk__in=[row.pk for row in rows])
+    kept = set(some.filter(Q(often[0], person_id="") | (Q(often[1]) & ~Q(person_id=""))).values_list("pk", flat=True))
+    return [row for row in rows if row.pk in kept]
 
 
 def new_address(look: Look) -> Judgement:
-    """A managed identity that calls from an address that it never used, while it has only a few."""
-    before = AccessEvent.objects.filter(_same_identity(), address=OuterRef("address"), at__lt=OuterRef("at"))
-    fresh = look.events.filter(who_kind=Kind.MANAGED_IDENTITY, person_id="").exclude(address="")
-    rows = list(_slim(_learned(fresh, _history("who")).filter(~Exists(before))))
-    many = _with_many_addresses(rows)
+    """A managed identity, long known, that calls from an address that it never used, while it has only a few."""
+    rows = _fresh(look.events.filter(who_kind=Kind.MANAGED_IDENTITY, person_id="").exclude(address=""))
+    firsts = habits.first_times(Habit.ADDRESS, {(reader_of(row), row.address) for row in rows})
+    since = habits.known_since(Habit.ADDRESS, map(reader_of, rows))
+    new = [
+        row for row in rows
+        if row.at <= firsts.get((reader_of(row), row.address), row.at)
+        and reader_of(row) in since and row.at - since[reader_of(row)] >= LEARN
+    ]  # fmt: skip
+    many = _with_many_addresses(new)
     what = "Called from {}, an address that this identity never used before."
-    moved = [row for row in rows if row.object_id not in many]
+    moved = [row for row in new if reader_of(row) not in many]
     return Judgement([_by(row, what.format(row.address), reader_of(row), row.address, row.vault) for row in moved])
 
 
 def _with_many_addresses(rows: list[AccessEvent]) -> set[str]:
-    """The object ids of those that had more than a few addresses before; this moment's own is not counted."""
+    """Those that had more than a few addresses before."""
     if not rows:
         return set()
-    whos, first = {row.who for row in rows}, min(row.at for row in rows)
-    used = AccessEvent.objects.filter(who__in=whos, at__gte=first - HISTORY, at__lt=first).order_by()
-    counted = used.values("object_id").annotate(n=Count("address", distinct=True)).filter(n__gt=FEW_ADDRESSES)
-    return set(counted.values_list("object_id", flat=True))
+    used = ReaderHabit.objects.filter(kind=Habit.ADDRESS, reader__in={reader_of(row) for row in rows})
+    before = used.filter(first_at__lt=min(row.at for row in rows)).values("reader").annotate(n=Count("pk"))
+    return set(before.filter(n__gt=FEW_ADDRESSES).values_list("reader", flat=True))
 
 
 def useless_secret(look: Look) -> Judgement:
@@ -205,94 +200,33 @@ def _useless(row: AccessEvent, secret: SecretFacts | None) -> str:
 # --- Many within an hour ---------------------------------------------------------------------------------------------
 def burst(look: Look) -> Judgement:
     """Many different secrets of one vault within an hour, and far more than this identity ever read in one."""
-    hours = _hours(look, Q(is_read=True), Count("name", distinct=True), BURST_SECRETS)
-    busiest = _busiest(look, hours)
-    found = []
-    for hour in hours:
-        usual = max(
-            (n for reader, vault, at, n in busiest if (reader, vault) == hour.key[:2] and at < hour.at), default=0
-        )
+    secrets = Count("name", distinct=True)
+    busy = hours.busy(look.events, Q(is_read=True), secrets, BURST_SECRETS)
+    past = hours.before(busy, BURST_HISTORY, secrets, BURST_SECRETS // BURST_TIMES)
+    found = {}
+    for hour in busy:
+        usual = max((one.n for one in past if one.key[:2] == hour.key[:2] and one.at < hour.at), default=0)
         if hour.n >= BURST_TIMES * usual:
             what = f"Read {hour.n} secrets in the hour from {coverage.zulu(hour.at)}; never more than {usual} before."
-            found.append((hour, what))
-    return Judgement(_with_evidence(look, found, Q(is_read=True)))
+            found[hour] = what
+    return _of_hours(found, Q(is_read=True))
 
 
 def denied_streak(look: Look) -> Judgement:
     """Many refusals of one identity in one vault within an hour: somebody tries doors, or a program lost its role."""
     refused = Q(outcome=Outcome.DENIED, is_noise=False)
-    hours = _hours(look, refused, Count("id"), DENIED_STREAK)
-    found = [(hour, f"Was refused {hour.n} times in the hour from {coverage.zulu(hour.at)}.") for hour in hours]
-    return Judgement(_with_evidence(look, found, refused))
+    busy = hours.busy(look.events, refused, Count("id"), DENIED_STREAK)
+    found = {hour: f"Was refused {hour.n} times in the hour from {coverage.zulu(hour.at)}." for hour in busy}
+    return _of_hours(found, refused)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hour:
-    """What one identity did in one vault within one clock hour. Whoever is not named goes by their address."""
-
-    reader: str
-    vault: str
-    at: datetime
-    n: int
-
-    @property
-    def key(self) -> tuple[str, str, datetime]:
-        return self.reader, self.vault, self.at
+def _of_hours(found: dict[hours.Hour, str], which: Q) -> Judgement:
+    """The first rows of each hour are its evidence: always the same ones, so that it is told once."""
+    rows = hours.evidence(list(found), which)
+    return Judgement([_of_many(rows[hour.key], what, hour) for hour, what in found.items() if rows[hour.key]])
 
 
-def _hours(look: Look, which: Q, number: Count, least: int) -> list[_Hour]:
-    """The hours that fresh rows fall into, with at least so many."""
-    fresh = look.events.filter(which)
-    bounds = fresh.aggregate(first=Min("at"), last=Max("at"))
-    if bounds["first"] is None:
-        return []
-    whos = set(fresh.order_by().values_list("who", flat=True).distinct())
-    first = bounds["first"].replace(minute=0, second=0, microsecond=0)
-    around = AccessEvent.objects.filter(which, who__in=whos, at__gte=first, at__lt=bounds["last"] + timedelta(hours=1))
-    return [_Hour(*row) for row in _counted(around, number, least)]
-
-
-def _counted(events: QuerySet[AccessEvent], number: Count, least: int) -> Iterable[Any]:
-    by_hour = events.annotate(reader=_reader_or_address(), hour=TruncHour("at", tzinfo=UTC)).order_by()
-    grouped = by_hour.values("reader", "vault", "hour").annotate(n=number).filter(n__gte=least)
-    return grouped.values_list("reader", "vault", "hour", "n")
-
-
-def _reader_or_address() -> Any:
-    unnamed = Q(who="", person_id="")
-    return Case(When(unnamed, then=Concat(Value("from "), "address")), default=READER)
-
-
-def _busiest(look: Look, hours: list[_Hour]) -> list[Any]:
-    """How many different secrets these identities read in each hour of their history, where it was more than a few."""
-    if not hours:
-        return []
-    first = min(hour.at for hour in hours)
-    past = AccessEvent.objects.filter(
-        is_read=True, vault__in={hour.vault for hour in hours}, at__gte=first - HISTORY, at__lt=max(h.at for h in hours)
-    )
-    past = past.annotate(reader=_reader_or_address()).filter(reader__in={hour.reader for hour in hours})
-    return list(_counted(past, Count("name", distinct=True), BURST_SECRETS // BURST_TIMES))
-
-
-def _with_evidence(look: Look, found: list[tuple[_Hour, str]], which: Q) -> list[Suspicion]:
-    """The first rows of each hour as its evidence: always the same ones, so that it is told once."""
-    if not found:
-        return []
-    wanted = Q(pk__in=[])
-    for hour, _ in found:
-        wanted |= Q(vault=hour.vault, at__gte=hour.at, at__lt=hour.at + timedelta(hours=1))
-    rows = AccessEvent.objects.filter(wanted, which).annotate(
-        reader=_reader_or_address(), hour=TruncHour("at", tzinfo=UTC)
-    )
-    rows = rows.filter(reader__in={hour.reader for hour, _ in found})
-    by_hour: dict[tuple[str, str, datetime], list[AccessEvent]] = {hour.key: [] for hour, _ in found}
-    for row in _slim(rows).order_by("at", "id"):
-        by_hour.get((row.reader, row.vault, row.hour), []).append(row)  # type: ignore[attr-defined] # annotated
-    return [_of_many(by_hour[hour.key], what, hour) for hour, what in found if by_hour[hour.key]]
-
-
-def _of_many(rows: list[AccessEvent], what: str, hour: _Hour) -> Suspicion:
+def _of_many(rows: list[AccessEvent], what: str, hour: hours.Hour) -> Suspicion:
     first = rows[0]
     return Suspicion(
         (hour.reader, hour.vault), what, first.at, rows[-1].at, hour.vault, "", _who(first) or hour.reader,
@@ -393,8 +327,8 @@ RULES = (
          f"A vault that the log told of has no log any more, or none for {BEHIND.seconds // 3600} hours.",
          blind_vault, by_events=False, lasting=True),
     Rule("hour", "Unusual hour", Severity.NOTE,
-         f"A read at an hour of the day at which that identity, with {HABIT_READS} reads or more in "
-         f"{HISTORY.days} days, never read before.", unusual_hour),
+         f"A read at an hour of the day at which that identity, known for {LEARN.days} days and with "
+         f"{HABIT_READS} reads or more, never read before.", unusual_hour),
     Rule("first", "First-time reader", Severity.NOTE,
          f"Somebody read a secret around kvadmin for the first time, in a vault that the log has told of for "
          f"{LEARN.days} days.", first_reader),
@@ -410,29 +344,8 @@ def _slim(events: QuerySet[AccessEvent]) -> QuerySet[AccessEvent]:
     return events.defer("raw", "agent", "reason")
 
 
-def _same_identity() -> Q:
-    return Q(who=OuterRef("who"), object_id=OuterRef("object_id"), person_id="")
-
-
-def _history(name: str) -> QuerySet[AccessEvent]:
-    """What the same identity did before: by `who`, or, through kvadmin, by `person_id`. For `_learned` rows."""
-    same = _same_identity() if name == "who" else Q(person_id=OuterRef("person_id"))
-    return AccessEvent.objects.filter(same, at__gte=OuterRef("history_from"), at__lt=OuterRef("at"))
-
-
-def _learned(fresh: QuerySet[AccessEvent], history: QuerySet[AccessEvent]) -> QuerySet[AccessEvent]:
-    """Those whose identity has been known for long enough, each with the moments that `history` asks for."""
-    long_known = history.filter(at__lt=OuterRef("learned_from"))
-    moments = {"history_from": _earlier(HISTORY), "learned_from": _earlier(LEARN)}
-    return fresh.annotate(**moments).filter(Exists(long_known))
-
-
-def _earlier(length: timedelta) -> ExpressionWrapper[Combinable]:
-    return ExpressionWrapper(F("at") - length, DateTimeField())
-
-
-def _hour() -> Cast:
-    return Cast(ExtractHour("at", tzinfo=UTC), IntegerField())
+def _fresh(events: QuerySet[AccessEvent]) -> list[AccessEvent]:
+    return list(_slim(events))
 
 
 def _who(event: AccessEvent) -> str:

@@ -106,6 +106,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ReaderHabit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('reader', models.CharField(max_length=300)),
+                ('kind', models.CharField(choices=[('hour', 'Read at this hour of the day (UTC)'), ('address', 'Called from this address'), ('secret', 'Read this secret around kvadmin')], max_length=10)),
+                ('value', models.CharField(max_length=260)),
+                ('first_at', models.DateTimeField()),
+                ('last_at', models.DateTimeField()),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('reader', 'kind', 'value'), name='reader_habit_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='VaultHeard',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -410,7 +410,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(rows: int, django_ass
     assert len(asked.captured_queries) == QUERIES
 
 
-QUERIES = 113
+QUERIES = 123
 
 
 def test_what_was_heard_is_kept_of_vaults_and_of_identities() -> None:
