@@ -15,9 +15,9 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from audit import match, parse
+from audit import match, parse, rows
 from audit.batches import batched
-from audit.models import AccessEvent, Watermark
+from audit.models import Watermark
 from audit.windows import Window, gap, steps, without
 from kvadmin.gateway import logs
 from kvadmin.gateway.errors import GatewayError
@@ -105,12 +105,12 @@ def each_log(
     return broken
 
 
-def ingest_rows(rows: Iterable[Mapping[str, Any]]) -> Counts:
+def ingest_rows(found: Iterable[Mapping[str, Any]]) -> Counts:
     """Take in rows from elsewhere, such as a storage account's files. No watermark moves: coverage is not known."""
     counts, since = Counts(), timezone.now()
-    for some in batched(rows, BATCH):
+    for some in batched(found, BATCH):
         events = list(_parsed(some, counts))
-        counts.new += _insert(events)
+        counts.new += rows.insert(events)
         since = min([since, *(event.at for event in events)])
     counts.moved = match.rematch(since)
     return counts
@@ -152,8 +152,8 @@ def take_in(
         head = None if newest_first else _head(window, page)
         if head:
             todo.append(Window(head.end, window.end))
-            rows = [row for row in page.rows if row["TimeGenerated"] < head.end]
-            _store(mark, head, logs.LogPage(rows), now, counts)
+            whole = [row for row in page.rows if row["TimeGenerated"] < head.end]
+            _store(mark, head, logs.LogPage(whole), now, counts)
         elif page.partial and not window.is_narrow:
             pieces = _pieces(window, page)
             todo += pieces if newest_first else pieces[::-1]
@@ -199,7 +199,7 @@ def _resume(window: Window, now: datetime) -> datetime:
 def _store(mark: Watermark, window: Window, page: logs.LogPage, now: datetime, counts: Counts) -> None:
     """Rows and watermark are committed together. The watermark's lock lets one writer per log in at a time."""
     locked = Watermark.objects.select_for_update().get(pk=mark.pk)
-    new = _insert(list(_parsed(page.rows, counts)))
+    new = rows.insert(list(_parsed(page.rows, counts)))
     locked.complete_from = min(locked.complete_from or window.start, window.start)
     locked.complete_up_to = max(locked.complete_up_to or window.start, min(window.end, now - MARGIN))
     locked.resume_from = max(locked.resume_from or window.start, _resume(window, now))
@@ -209,40 +209,24 @@ def _store(mark: Watermark, window: Window, page: logs.LogPage, now: datetime, c
     counts.new += new
 
 
-def _columns(known: dict[str, list[str]], rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _columns(known: dict[str, list[str]], page: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Which of COLUMNS have ever held something, by table, now that these rows are known as well."""
     found = {table: set(columns) for table, columns in known.items()}
-    for row in rows:
+    for row in page:
         seen = found.setdefault(str(row["Source"]), set())
         if len(seen) < len(COLUMNS):
             seen.update(name for name in COLUMNS if row.get(name) not in (None, "", {}))
     return {table: sorted(seen) for table, seen in found.items()}
 
 
-def _parsed(rows: Iterable[Mapping[str, Any]], counts: Counts) -> Iterator[parse.Event]:
-    for row in rows:
+def _parsed(page: Iterable[Mapping[str, Any]], counts: Counts) -> Iterator[parse.Event]:
+    for row in page:
         counts.rows += 1
         try:
             yield parse.parse(row)
         except parse.Unreadable as error:
             counts.unreadable += 1
             logger.warning("A row of Azure's log was left out. %s", error)
-
-
-def _insert(events: list[parse.Event]) -> int:
-    """Add what is not there yet; how many were added. One order for all writers, so that two never wait crosswise."""
-    fresh = {event.fingerprint: event for event in events}
-    added = 0
-    for some in batched(sorted(fresh), BATCH):
-        known = set(AccessEvent.objects.filter(fingerprint__in=some).values_list("fingerprint", flat=True))
-        missing = [_model(fresh[key]) for key in some if key not in known]
-        AccessEvent.objects.bulk_create(missing, ignore_conflicts=True)
-        added += len(missing)
-    return added
-
-
-def _model(event: parse.Event) -> AccessEvent:
-    return AccessEvent(**{name: getattr(event, name) for name in event.__slots__})
 
 
 def note(mark: Watermark, now: datetime, code: str, text: str) -> None:
