@@ -135,9 +135,10 @@ def heat_map(counts: dict[tuple[int, int], int]) -> HeatMap | None:
     highest = max(counts.values(), default=0)
     if not highest:
         return None
+    lowest = min(n for n in counts.values() if n)
     table = [(name, [counts.get((day, hour), 0) for hour in range(24)]) for day, name in enumerate(DAYS, 1)]
     cells = [
-        Cell(LEFT + hour * CELL, TOP + row * CELL, level_of(n, highest), f"{name} {hour:02}h UTC: {n:,} reads")
+        Cell(LEFT + hour * CELL, TOP + row * CELL, level_of(n, lowest, highest), f"{name} {hour:02}h UTC: {n:,} reads")
         for row, (name, numbers) in enumerate(table)
         for hour, n in enumerate(numbers)
     ]
@@ -151,6 +152,8 @@ def heat_map(counts: dict[tuple[int, int], int]) -> HeatMap | None:
     )
 
 
-def level_of(number: int, highest: int) -> int:
-    """How dark a cell is: 0 for nothing, then by the share of the darkest one, which is LEVELS."""
-    return 0 if not number else max(1, -(-LEVELS * number // highest))
+def level_of(number: int, lowest: int, highest: int) -> int:
+    """How dark a cell is: 0 for nothing, then from 1 for the emptiest hour that has any to LEVELS for the busiest."""
+    if not number:
+        return 0
+    return LEVELS if number == highest else 1 + (LEVELS - 1) * (number - lowest) // (highest - lowest)

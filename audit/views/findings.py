@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audit import findings, names, queries
 from audit.finding_forms import AcknowledgeForm, FindingFilter
-from audit.finding_models import DirectoryName, Finding, SavedView
+from audit.finding_models import DirectoryName, Finding, SavedView, Severity
 from audit.ledger import Target
 from audit.models import AccessEvent
 from audit.rules import BY_WORD, RULES
@@ -27,6 +27,7 @@ from vaults import policy
 
 PAGE = 50
 MOST_AT_ONCE = 200
+LOUDNESS = Case(*(When(severity=word, then=rank) for rank, word in enumerate(Severity.values)), default=9)
 NOTHING_CHOSEN = "Choose the findings that you take note of."
 
 
@@ -49,7 +50,7 @@ def _listed(request: Request, form: FindingFilter) -> dict[str, Any]:
 
 
 def filtered(found: QuerySet[Finding], asked: dict[str, Any]) -> QuerySet[Finding]:
-    """Those that the filter lets through, the latest first."""
+    """Those that the filter lets through: the loudest first, and of these the latest."""
     if asked["state"] != "any":
         found = found.filter(acknowledged_at__isnull=asked["state"] != "acknowledged")
     if asked["person"]:
@@ -57,7 +58,7 @@ def filtered(found: QuerySet[Finding], asked: dict[str, Any]) -> QuerySet[Findin
         found = found.filter(Q(who__icontains=asked["person"]) | Q(object_id__in=ids))
     exact = {name: asked[name] for name in ("rule", "severity") if asked[name]}
     places = queries.named("vault", asked["vault"]) & queries.named("secret", asked["secret"])
-    return found.filter(places, **exact).order_by("-last_at", "-id")
+    return found.filter(places, **exact).order_by(LOUDNESS, "-last_at", "-id")
 
 
 def dressed(found: Any) -> list[dict[str, Any]]:
@@ -80,7 +81,8 @@ def _one(request: Request, found: Finding) -> dict[str, Any]:
     events = _events(request, [event for event, _ in evidence if event is not None])
     seqs = [seq for _, seq in evidence if seq is not None]
     entries = list(entries_for(request.user).filter(seq__in=seqs).order_by("-seq"))
-    return {**dressed([found])[0], "events": events, "entries": entries, "shown": len(events) + len(entries)}
+    row = dressed([found])[0]
+    return {**row, "row": row, "events": events, "entries": entries, "shown": len(events) + len(entries)}
 
 
 def _events(request: Request, ids: list[int]) -> list[AccessEvent]:

@@ -24,7 +24,7 @@ EVERYWHERE = "Names are shown on every page, so only who may assign roles everyw
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def name_list(request: Request) -> HttpResponse:
-    if not policy.may(request.user, a.AUDIT_READ):
+    if not _may_read(request):
         policy.require(request, a.ROLE_ASSIGN)
     if request.method == "POST":
         return _fill(request)
@@ -34,13 +34,17 @@ def name_list(request: Request) -> HttpResponse:
 def _page(request: Request, form: NamesForm, status: int = 200) -> HttpResponse:
     text = request.GET.get("q", "")[:200].replace("\x00", "")
     page = Paginator(_named(text), PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "q": text, "form": form, "may_fill": may_fill(request)}
+    context = {"page": page, "q": text, "form": form, "may_fill": may_fill(request), "may_read": _may_read(request)}
     template = "audit/_names_table.html" if request.htmx and request.method != "POST" else "audit/names.html"
     return render(request, template, context, status=status)
 
 
 def _named(text: str) -> QuerySet[DirectoryName]:
     return DirectoryName.objects.filter(Q(name__icontains=text) | Q(identifier__startswith=text.lower()))
+
+
+def _may_read(request: Request) -> bool:
+    return policy.may(request.user, a.AUDIT_READ).allowed
 
 
 def may_fill(request: Request) -> bool:

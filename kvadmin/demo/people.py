@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit import ledger
+from audit import ledger, names
+from kvadmin.emulator.seed_access import PIPELINE, SETTLEMENT
 from kvadmin.sign_in import DEMO_ACCOUNTS
 from vaults import roles
 from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Vault
@@ -71,6 +72,12 @@ def give_roles_and_set_policies() -> None:
         roles.assign_role(admin, actor(admin), RoleAssignment(person=named(name), role=role, **_scope(scope)))
     for mode, scope, rules in POLICIES:
         roles.set_policy(admin, actor(admin), RevealPolicy(mode=mode, **rules, **_scope(scope)))
+
+
+def fill_in_names() -> None:
+    """Of programs that Azure's log knows by an id only; as `admin`, on record. One stays without, to be filled in."""
+    rows = [names.Named(one.object_id, one.name, names.Kind.APP) for one in (PIPELINE, SETTLEMENT)]
+    names.fill(actor(named("admin")), rows)
 
 
 def named(username: str) -> Person:

@@ -35,6 +35,7 @@ class Show:
         self.prepare()
         self.start()
         people.give_roles_and_set_policies()
+        people.fill_in_names()
         self.use()
         self.children.until(lambda: _answers(f"http://127.0.0.1:{self.port}/healthz"))
         self.welcome()

@@ -73,7 +73,8 @@ def test_every_hour_has_its_cell_and_the_darkest_is_the_busiest(counts: dict[tup
 
 
 def test_a_cell_is_empty_only_where_nothing_was_read() -> None:
-    assert [level_of(n, 1000) for n in (0, 1, 200, 201, 1000)] == [0, 1, 1, 2, 5]
+    assert [level_of(n, 100, 1000) for n in (0, 100, 300, 325, 999, 1000)] == [0, 1, 1, 2, 4, 5]
+    assert level_of(7, 7, 7) == LEVELS
 
 
 def test_the_longest_bar_is_the_busiest_reader_and_one_read_still_shows() -> None:
