@@ -105,6 +105,12 @@ _TABLES: dict[str, dict[str, Look]] = {
         "managed-identity": Look("muted", "bot", "Managed identity"),
         "app": Look("muted", "app-window", "Application"),
         "unknown": Look("muted", "circle-question-mark", "Unknown"),
+    },
+    # audit.finding_models.DirectoryName.Kind
+    "directory": {
+        "person": Look("muted", "user-round", "Person"),
+        "app": Look("muted", "app-window", "Application"),
+        "managed-identity": Look("muted", "bot", "Managed identity"),
         "group": Look("muted", "users", "Group"),
     },
     # audit.models.AccessEvent.Match

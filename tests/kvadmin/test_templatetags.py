@@ -9,6 +9,7 @@ import time_machine
 from django.template import engines
 from lucide import _load_icon
 
+from audit.finding_models import DirectoryName, Severity
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin import badges
 from kvadmin.templatetags import kv
@@ -106,6 +107,8 @@ def test_thousands_are_separated_and_nothing_is_a_dash() -> None:
         ("outcome", AccessEvent.Outcome),
         ("who", AccessEvent.Kind),
         ("match", AccessEvent.Match),
+        ("severity", Severity),
+        ("directory", DirectoryName.Kind),
     ],
 )
 def test_every_state_of_a_model_has_its_look_and_the_models_own_label(kind: str, choices) -> None:
