@@ -17,8 +17,9 @@ from kvadmin.gateway.errors import Throttled, refused
 from kvadmin.gateway.paging import Patience
 
 DEDICATED, SHARED = "AZKVAuditLogs", "AzureDiagnostics"
-# The most rows of one answer. One more is asked for, so that a cut is noticed; Azure itself gives 500,000 or 64 MB.
-MOST_ROWS = 20_000
+# The most rows of one answer: what a worker holds in memory. One more is asked for, so that a cut is noticed; Azure
+# itself gives 500,000 or 64 MB.
+MOST_ROWS = 10_000
 # How long Azure may take, in seconds, and how much longer kvadmin waits for the answer to arrive.
 SERVER_SECONDS, GRACE_SECONDS = 60, 15
 NEED = Need(role="Log Analytics Data Reader")
