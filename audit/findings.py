@@ -176,7 +176,8 @@ def _end_fine(rule: Rule, fine: set[tuple[str, ...]], now: datetime) -> None:
     for some in _batches(sorted(key_of(rule.word, about) for about in fine)):
         Finding.objects.filter(rule=rule.word, key__in=some, ended_at=None).update(ended_at=now, over_at=now)
     if rule.word == "unexplained":
-        mine = AccessEvent.objects.filter(pk__in=Evidence.objects.filter(finding=OuterRef("pk")).values("event"))
+        proof = Evidence.objects.filter(finding=OuterRef(OuterRef("pk"))).values("event")
+        mine = AccessEvent.objects.filter(pk__in=proof)
         now_other = Exists(mine.exclude(match=AccessEvent.Match.UNEXPLAINED))
         still = Exists(mine.filter(match=AccessEvent.Match.UNEXPLAINED))
         waiting = Finding.objects.filter(now_other, ~still, rule=rule.word, over_at=None, acknowledged_at=None)

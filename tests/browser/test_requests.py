@@ -1,0 +1,141 @@
+"""Asking and approving, each person in a browser of their own; and an emergency, with its review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from audit.models import LedgerEntry
+from kvadmin.emulator.state import Azure
+from tests import factories
+from tests.browser import world
+from vaults.models import RevealPolicy, RevealRequest, Secret
+
+SECRET = "/vaults/pay-prod/secrets/db-password/"
+SignedIn = Callable[[Page, str], None]
+
+
+@pytest.fixture(autouse=True)
+def db_password(azure: Azure, transactional_db: None) -> Secret:
+    secret = world.build(azure)
+    RevealPolicy.objects.update(ended_at=secret.vault.checked_at)
+    factories.policy("approval", break_glass=True)
+    factories.person("approver", "approver")
+    factories.person("oncall", "break-glass-holder")
+    return secret
+
+
+@pytest.fixture
+def other(browser: Browser, browser_context_args: dict[str, object]) -> Iterator[Page]:
+    """A second person's browser: nothing of the first one's is in it."""
+    context = browser.new_context(**browser_context_args)  # type: ignore[arg-type] # as pytest-playwright makes them
+    yield context.new_page()
+    context.close()
+
+
+def shown(page: Page) -> str:
+    expect(page.locator("[data-secret-value]")).to_be_visible()
+    return str(page.locator("[data-secret-value]").evaluate("node => node.textContent"))
+
+
+def test_a_developer_asks_an_approver_decides_and_the_value_is_shown_once(
+    page: Page, other: Page, signed_in: SignedIn
+) -> None:
+    signed_in(page, "reader")
+    signed_in(other, "approver")
+    page.goto(SECRET)
+    page.get_by_role("link", name="Ask to see it").click()
+    page.get_by_label("Reason").fill("INC-7: the nightly job fails")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_role("heading", name="What has happened")).to_be_visible()
+
+    other.goto("/requests/")
+    other.get_by_role("link", name="#", exact=False).first.click()
+    other.get_by_role("button", name="Approve").click()
+    other.wait_for_load_state()
+
+    page.goto(SECRET)
+    page.get_by_role("button", name="Show the value").click()
+    assert shown(page) == world.VALUE
+    page.reload()
+    expect(page.get_by_role("button", name="Show the value")).to_have_count(0)
+    assert RevealRequest.objects.get().state == "consumed"
+
+
+def test_a_no_reaches_the_person_with_its_reason(page: Page, other: Page, signed_in: SignedIn) -> None:
+    request = factories.ask(factories.Person.objects.get(username="reader"), Secret.objects.get(key="db-password"))
+    signed_in(page, "approver")
+    page.goto(f"/requests/{request.pk}/")
+    page.get_by_label("Comment").fill("Not during the freeze")
+    page.get_by_role("button", name="Deny").click()
+    page.wait_for_load_state()
+
+    signed_in(other, "reader")
+    other.goto(f"/requests/{request.pk}/")
+
+    expect(other.get_by_text("Not during the freeze").first).to_be_visible()
+    assert RevealRequest.objects.get().state == "denied"
+
+
+def test_an_emergency_opens_at_once_and_waits_for_its_review(page: Page, other: Page, signed_in: SignedIn) -> None:
+    page.goto("/sign-in/")
+    page.get_by_label("Username").fill("oncall")
+    page.get_by_label("Password").fill("pw")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/")
+    page.goto(SECRET + "break-glass/")
+    page.get_by_label("Reason").fill("Payments are down")
+    page.get_by_label("Ticket").fill("INC-9")
+    page.get_by_role("button", name="Break the glass").click()
+    page.goto(SECRET)
+    page.get_by_role("button", name="Show the value").click()
+    assert shown(page) == world.VALUE
+
+    emergency = RevealRequest.objects.get()
+    page.goto(f"/requests/{emergency.pk}/")
+    page.get_by_role("button", name="I am done: hand it back").click()
+    page.get_by_role("dialog").get_by_role("button").first.click()
+    expect(page.get_by_text("Review due").first).to_be_visible()
+
+    signed_in(other, "approver")
+    other.goto(f"/requests/{emergency.pk}/")
+    other.get_by_label("Comment").fill("I was on the call")
+    other.get_by_role("button", name="Justified").click()
+    other.wait_for_load_state()
+    emergency.refresh_from_db()
+    assert emergency.state == "justified"
+    assert LedgerEntry.objects.filter(request=emergency.pk, phase="revealed").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("username", "path"),
+    [
+        ("reader", SECRET),
+        ("reader", SECRET + "ask/"),
+        ("reader", "/requests/?show=mine"),
+        ("approver", "/requests/"),
+        ("approver", "/requests/1/"),
+        ("reader", "/why/?vault=pay-prod&secret=db-password"),
+        ("oncall", SECRET + "break-glass/"),
+        ("administrator", "/policies/"),
+        ("auditor", "/audit/coverage/"),
+        ("auditor", "/audit/findings/"),
+        ("auditor", "/audit/leavers/?person=reader"),
+    ],
+)
+def test_every_page_of_asking_and_of_evidence_is_accessible_and_fits_a_phone(
+    username: str, path: str, page: Page, signed_in: SignedIn, axe: Callable[[Page], None]
+) -> None:
+    if "ask/" not in path:
+        request = factories.ask(factories.Person.objects.get(username="reader"), Secret.objects.get(key="db-password"))
+        path = path.replace("/requests/1/", f"/requests/{request.pk}/")
+    signed_in(page, username)
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+
+    axe(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
