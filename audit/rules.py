@@ -207,8 +207,8 @@ def burst(look: Look) -> Judgement:
     for hour in busy:
         usual = max((one.n for one in past if one.key[:2] == hour.key[:2] and one.at < hour.at), default=0)
         if hour.n >= BURST_TIMES * usual:
-            what = f"Read {hour.n} secrets in the hour from {coverage.zulu(hour.at)}; never more than {usual} before."
-            found[hour] = what
+            rest = f"its busiest hour before had {usual}" if usual else "no hour before came near that"
+            found[hour] = f"Read {hour.n} secrets in the hour from {coverage.zulu(hour.at)}; {rest}."
     return _of_hours(found, Q(is_read=True))
 
 
