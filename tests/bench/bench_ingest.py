@@ -2,7 +2,7 @@
 
 The floor is what nobody can do without: the SDK's query alone, and a bare bulk insert of the same rows. Both talk to
 the same emulator in this process, whose own time is in both figures. For the memory the back-fill is a process of its
-own, `manage.py backfill_audit`; `python -m tests.bench.bench_ingest 100000 1000000` takes the large sizes.
+own, the command backfill_audit; `python -m tests.bench.bench_ingest 100000 1000000` takes the large sizes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from tests.bench.setting import database, say, seconds
 SUBSCRIPTION = "1a6f0000-0000-4000-8000-000000000001"
 LOGS = "99999999-0000-4000-8000-000000000001"
 VERSION = "6b1f0c0a9d3e4f0f8f3c2b1a09876543"
+# Without the debug mode, in which Django keeps the last statements with all their rows.
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "kvadmin.settings", "KVADMIN_DEBUG": "false", "KVADMIN_SECRET_KEY": "x" * 50}
+BACKFILL = """import django
+django.setup()
+from django.core.management import call_command
+call_command("backfill_audit", days=30)"""
 ROWS, FEW, MANY, DAYS = 20_000, 60_000, 180_000, 20  # both sizes fill whole answers
 
 
@@ -72,11 +78,11 @@ def _memory(vendor: str, few: int, many: int) -> None:
 
 
 def _peak(rows: int) -> int:
-    """Megabytes that `manage.py backfill_audit` held at most, as the operating system counts them."""
+    """Megabytes that the command backfill_audit held at most, as the operating system counts them."""
     from audit.models import AccessEvent, Backfill, Watermark
     from kvadmin.emulator import doors
     from tests.factories import vault
-    from tests.processes import database_url, manage
+    from tests.processes import database_url, environment, python
     from vaults.models import Vault
 
     for model in (AccessEvent, Watermark, Backfill, Vault):
@@ -85,7 +91,8 @@ def _peak(rows: int) -> int:
     server = doors.serve(_cloud(rows), 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     door = f"http://127.0.0.1:{server.server_address[1]}"
-    process = manage("backfill_audit", "--days", "30", DATABASE_URL=database_url(), KVADMIN_EMULATOR=door)
+    env = environment(DATABASE_URL=database_url(), KVADMIN_EMULATOR=door, **SETTINGS)
+    process = python("-c", BACKFILL, env=env)
     said = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     server.shutdown()
