@@ -61,7 +61,7 @@ lock: $(if $(UV),,.venv/.dev) ## Renew uv.lock after a change of pyproject.toml,
 	@for set in "" -demo -dev; do $(MAKE) -s .export SET=$$set OUT=requirements$$set.txt; done
 
 .PHONY: .export
-EXTRAS = --no-dev --extra postgres --extra notify
+EXTRAS = --no-dev --extra postgres --extra redis --extra notify
 .export: EXTRAS := $(if $(filter -dev,$(SET)),--all-extras,$(if $(filter -demo,$(SET)),--no-dev --extra demo,$(EXTRAS)))
 .export:
 	@text="$$($(or $(UV),.venv/bin/uv) export --quiet --frozen --no-header --no-annotate --no-emit-project $(EXTRAS))" || exit 1; \
