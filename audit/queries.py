@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, TruncDay, TruncHour, TruncMonth
+from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast, Substr
 
 from audit.coverage import Logged, silence, watermarks
 from audit.models import AccessEvent, LedgerEntry
@@ -152,7 +153,13 @@ class Reads:
         return {kind: sum(bucket.counts[kind] for bucket in self.buckets) for kind in SERIES}
 
 
-_UNITS = {"hour": TruncHour, "day": TruncDay, "month": TruncMonth}
+# How many characters of "2026-12-01 14:30:00" name the hour, the day or the month. Both databases write a moment so, in
+# UTC; to cut the text is many times faster than Django's own truncation, which on SQLite is a call of Python per row.
+_UNITS = {"hour": 13, "day": 10, "month": 7}
+
+
+def _start(unit: str) -> Substr:
+    return Substr(Cast("at", CharField()), 1, _UNITS[unit])
 
 
 def reads_over_time(events: QuerySet[AccessEvent], start: datetime, end: datetime) -> Reads:
@@ -160,12 +167,14 @@ def reads_over_time(events: QuerySet[AccessEvent], start: datetime, end: datetim
     unit = "hour" if end - start <= timedelta(days=2) else "day" if end - start <= timedelta(days=100) else "month"
     counted = (
         events.filter(operation__in=READS)
-        .annotate(start=_UNITS[unit]("at", tzinfo=UTC))
+        .annotate(start=_start(unit))
         .order_by()
         .values_list("start", "is_read", "match")
-        .annotate(n=Count("id"))
+        .annotate(n=Count("*"))
     )
-    found = {moment: Bucket(moment, dict.fromkeys(SERIES, 0)) for moment in _marks(start, end, unit)}
+    found = {
+        str(moment)[: _UNITS[unit]]: Bucket(moment, dict.fromkeys(SERIES, 0)) for moment in _marks(start, end, unit)
+    }
     for moment, is_read, match, n in counted:
         found[moment].counts[match if is_read and match in SERIES else "refused"] += n
     return Reads(unit, list(found.values()))
@@ -213,9 +222,12 @@ def top_readers(events: QuerySet[AccessEvent]) -> list[Top]:
 
 def by_hour_of_week(events: QuerySet[AccessEvent]) -> dict[tuple[int, int], int]:
     """How many values were read in each hour of the week: (1 for Monday, the hour), both UTC. One query."""
-    day, hour = ExtractIsoWeekDay("at", tzinfo=UTC), ExtractHour("at", tzinfo=UTC)
-    counted = events.filter(is_read=True).annotate(day=day, hour=hour).order_by().values_list("day", "hour")
-    return {(int(day), int(hour)): n for day, hour, n in counted.annotate(n=Count("id"))}
+    counted = events.filter(is_read=True).annotate(start=_start("hour")).order_by().values_list("start")
+    hours: Counter[tuple[int, int]] = Counter()
+    for start, n in counted.annotate(n=Count("*")):
+        moment = datetime.strptime(start, "%Y-%m-%d %H").replace(tzinfo=UTC)
+        hours[moment.isoweekday(), moment.hour] += n
+    return dict(hours)
 
 
 # --- One secret ------------------------------------------------------------------------------------------------------
