@@ -28,10 +28,14 @@ Span = tuple[datetime, datetime]
 
 
 # --- How far ---------------------------------------------------------------------------------------------------------
-def locked_mark(word: str) -> RuleMark:
-    """The mark of a rule, locked until the caller's transaction ends."""
-    RuleMark.objects.get_or_create(rule=word)
-    return RuleMark.objects.select_for_update().get(rule=word)
+def mark_of(word: str) -> RuleMark:
+    """How far a rule has come. Whoever looks at rows does it from here, without a lock: it takes long."""
+    return RuleMark.objects.get_or_create(rule=word)[0]
+
+
+def lock(seen: RuleMark) -> bool:
+    """Lock a mark until the caller's transaction ends; false when another run has moved it since it was seen."""
+    return RuleMark.objects.select_for_update().get(pk=seen.pk).judged_at == seen.judged_at
 
 
 def next_place(place: int, up_to: int) -> int | None:
@@ -41,32 +45,40 @@ def next_place(place: int, up_to: int) -> int | None:
 
 
 # --- Learning --------------------------------------------------------------------------------------------------------
-@transaction.atomic
 def listen_once(up_to: int) -> bool:
-    """Learn from the next batch of events; whether there are more."""
-    mark = locked_mark(HEARD)
+    """Learn from the next batch of events; whether there are more.
+
+    The log is asked before the lock is taken: on SQLite, what is locked makes every other writer wait.
+    """
+    mark = mark_of(HEARD)
     last = next_place(mark.place, up_to)
     if last is None:
         return False
     events = AccessEvent.objects.filter(id__gt=mark.place - AGAIN, id__lte=last).order_by()
-    _hear_vaults(events)
-    _hear_readers(events)
-    _learn(Kind.HOUR, _hours(events))
-    _learn(Kind.ADDRESS, _addresses(events))
-    _learn(Kind.SECRET, _secrets(events))
-    mark.place, mark.judged_at = last, timezone.now()
-    mark.save()
+    vaults, readers = _vaults(events), _readers(events)
+    spans = {Kind.HOUR: _hours(events), Kind.ADDRESS: _addresses(events), Kind.SECRET: _secrets(events)}
+    with transaction.atomic():
+        if not lock(mark):
+            return True  # another run learned this meanwhile
+        _hear(vaults, readers)
+        for kind, told in spans.items():
+            _learn(kind, told)
+        mark.place, mark.judged_at = last, timezone.now()
+        mark.save()
     return last < up_to
 
 
-def _hear_readers(events: QuerySet[AccessEvent]) -> None:
+def _vaults(events: QuerySet[AccessEvent]) -> dict[str, Span]:
+    return {row[0]: row[1:] for row in events.values_list("vault").annotate(first=Min("at"), last=Max("at"))}
+
+
+def _readers(events: QuerySet[AccessEvent]) -> list[ReaderHeard]:
     told = events.exclude(who="").values_list("who", "object_id", "who_kind").distinct()
-    rows = [ReaderHeard(who=who, object_id=object_id, kind=kind) for who, object_id, kind in told]
-    ReaderHeard.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+    return [ReaderHeard(who=who, object_id=object_id, kind=kind) for who, object_id, kind in told]
 
 
-def _hear_vaults(events: QuerySet[AccessEvent]) -> None:
-    told = {row[0]: row[1:] for row in events.values_list("vault").annotate(first=Min("at"), last=Max("at"))}
+def _hear(told: dict[str, Span], readers: list[ReaderHeard]) -> None:
+    ReaderHeard.objects.bulk_create(readers, ignore_conflicts=True, batch_size=BATCH)
     known = {row.vault: row for row in VaultHeard.objects.filter(vault__in=told)}
     new = [VaultHeard(vault=name, first_at=told[name][0], last_at=told[name][1]) for name in told if name not in known]
     VaultHeard.objects.bulk_create(new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -68,7 +68,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "demo": settings.KVADMIN_DEMO,
         "pages": pages,
         "current_page": _current(pages, request.path),
-        "waiting_for_me": partial(count_waiting, person),
+        "waiting_for_me": cache(partial(count_waiting, person)),
     }
 
 
