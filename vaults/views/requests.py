@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe, require_POST
 
 from audit import clock, ledger
 from kvadmin import actions as a
@@ -30,7 +30,7 @@ MOST_PICKED = inbox.PAGE
 
 
 # --- Lists -----------------------------------------------------------------------------------------------------------
-@require_GET
+@require_safe
 def request_list(request: Request) -> HttpResponse:
     form = RequestsFilter(request.GET)
     context = _list(request, form)
@@ -73,7 +73,7 @@ def _narrowed(found: QuerySet[RevealRequest], asked: dict[str, Any], now: Any) -
 
 
 # --- One -------------------------------------------------------------------------------------------------------------
-@require_GET
+@require_safe
 def request_page(request: Request, pk: int) -> HttpResponse:
     return _page(request, _found(request, pk))
 

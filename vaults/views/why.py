@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
 from kvadmin.http import Request
@@ -74,7 +74,7 @@ class WhyForm(forms.Form):
         return Question(asked["person"], asked["action"], vault, key, secret, names=self.administers or decides)
 
 
-@require_GET
+@require_safe
 def why(request: Request) -> HttpResponse:
     me = signed_in(request)
     form = WhyForm(request.GET, me)
