@@ -1,8 +1,8 @@
 """What becomes of a suspicion: a finding, told once, with its evidence, until somebody acknowledges it.
 
 Judging is safe to repeat, safe to run twice at once, and safe to kill: what a turn of a rule came to is stored in one
-transaction under the lock of the rule's mark, and only if the mark still is where it was. An event is evidence for a rule
-once; a lasting thing is one finding while it lasts.
+transaction under the lock of the rule's mark, and only if the mark still is where it was. An event is evidence for a
+rule once; a lasting thing is one finding while it lasts.
 """
 
 from __future__ import annotations
