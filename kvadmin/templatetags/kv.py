@@ -69,28 +69,19 @@ def badge_tag(tone: str, label: object, name: str = "") -> SafeString:
 @register.filter
 def when(moment: datetime | None, empty: str = DASH) -> SafeString | str:
     """A moment in UTC, to the minute: "2026-12-01 00:48Z". The browser adds the local time on hover."""
-    if moment is None:
-        return empty
-    moment = moment.astimezone(UTC)
-    return _time(moment, f"{moment:%Y-%m-%d %H:%M}Z")
+    return _utc(moment, "%Y-%m-%d %H:%MZ", empty)
 
 
 @register.filter
 def when_exact(moment: datetime | None, empty: str = DASH) -> SafeString | str:
     """A moment in UTC, to the second, for evidence: "2026-12-01 00:48:07Z"."""
-    if moment is None:
-        return empty
-    moment = moment.astimezone(UTC)
-    return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S}Z")
+    return _utc(moment, "%Y-%m-%d %H:%M:%SZ", empty)
 
 
 @register.filter
 def day(moment: datetime | None, empty: str = DASH) -> SafeString | str:
     """A date in UTC: "2026-12-01"."""
-    if moment is None:
-        return empty
-    moment = moment.astimezone(UTC)
-    return _time(moment, f"{moment:%Y-%m-%d}")
+    return _utc(moment, "%Y-%m-%d", empty)
 
 
 @register.filter
@@ -98,7 +89,7 @@ def ago(moment: datetime | None, empty: str = "never") -> SafeString | str:
     """How long since, or until, in the largest whole unit: "5 minutes ago", "in 3 days", "just now"."""
     if moment is None:
         return empty
-    return _time(moment.astimezone(UTC), distance((moment - timezone.now()).total_seconds()))
+    return _time(moment, distance((moment - timezone.now()).total_seconds()))
 
 
 @register.filter
@@ -109,8 +100,12 @@ def days_until(moment: datetime | None) -> int | None:
     return math.floor((moment - timezone.now()).total_seconds() / 86_400)
 
 
+def _utc(moment: datetime | None, form: str, empty: str) -> SafeString | str:
+    return _time(moment, moment.astimezone(UTC).strftime(form)) if moment else empty
+
+
 def _time(moment: datetime, text: str) -> SafeString:
-    return format_html('<time datetime="{}">{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", text)
+    return format_html('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{}</time>', moment.astimezone(UTC), text)
 
 
 _UNITS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
