@@ -105,7 +105,7 @@ def _utc(moment: datetime | None, form: str, empty: str) -> SafeString | str:
 
 
 def _time(moment: datetime, text: str) -> SafeString:
-    return format_html('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{}</time>', moment.astimezone(UTC), text)
+    return format_html('<time datetime="{}">{}</time>', f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", text)
 
 
 _UNITS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
