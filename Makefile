@@ -24,7 +24,7 @@ test: lint test-sqlite test-postgres ## Lint, then all tests on SQLite (with a b
 test-sqlite: .venv/.dev ## All tests on SQLite, the browser's among them
 	@browser="$$($(RUN) -m tests.browser.chromium)" && KVADMIN_CHROMIUM="$$browser" $(RUN) -m pytest -n 2
 
-test-postgres: .venv/.dev ## All tests but the browser's on PostgreSQL (KVADMIN_TEST_DATABASE_URL, or one started here)
+test-postgres: .venv/.dev ## All tests that use a database, but for the browser's, on PostgreSQL (KVADMIN_TEST_DATABASE_URL, or one started here)
 	@$(RUN) -m tests.postgres $(RUN) -m pytest -n 2 -m "not browser"
 
 soak: .venv/.dev ## Random stories of requests, many and long, new ones each time: for before a release
