@@ -1,4 +1,5 @@
-"""Manners towards browsers: no page about secrets is stored, and a lost session sends htmx to the sign-in page."""
+"""Manners towards browsers: pages are kept apart from other sites and stored nowhere, bodies have a limit, and a lost
+session leads to the sign-in page."""
 
 from __future__ import annotations
 
@@ -14,8 +15,45 @@ from django_htmx.middleware import HtmxDetails
 
 from audit.ledger import LedgerUnavailable
 from kvadmin import views
+from kvadmin.http import body_limit
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class IsolationMiddleware:
+    """No other site may load, embed or share a process with anything of kvadmin: pages, static files, errors alike.
+
+    `Cross-Origin-Opener-Policy` comes from Django. It stands first, so that no answer leaves without these headers.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response["Cross-Origin-Embedder-Policy"] = "require-corp"
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+
+class BodyLimitMiddleware:
+    """413 for a body that is larger than its view takes, before anything reads it; see `kvadmin.http.takes_files`.
+
+    Django itself limits the fields of a form and not its files. A body without a length is none to Django.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: object, kwargs: object
+    ) -> HttpResponse | None:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        most = body_limit(view)
+        return views.too_large(request, most) if length.isdigit() and int(length) > most else None
 
 
 class HtmxSignInMiddleware:

@@ -101,26 +101,36 @@ INSTALLED_APPS = [
     "django_tasks_db",
     "csp",
     "lucide",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
+    "allauth.usersessions",
     "kvadmin",
     "kvadmin.jobs",
     "vaults",
     "audit",
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # What these say about a page holds for static files and for every refusal below, so they come first.
+    "kvadmin.middleware.IsolationMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "kvadmin.middleware.NoStoreMiddleware",
+    "kvadmin.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "kvadmin.middleware.HtmxSignInMiddleware",
-    "kvadmin.middleware.NoStoreMiddleware",
     "kvadmin.middleware.OwnErrorPagesMiddleware",
 ]
 ROOT_URLCONF = "kvadmin.urls"
@@ -165,6 +175,7 @@ AUTH_USER_MODEL = "vaults.Person"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -174,6 +185,15 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# --- Signing in: django-allauth --------------------------------------------------------------------------------------
+# Nobody signs up by themselves, no address is managed, nothing is reset by mail: only kvadmin/urls.py says what exists.
+ACCOUNT_ADAPTER = "kvadmin.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser
+ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,5/300s/key"}
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -211,7 +231,11 @@ X_FRAME_OPTIONS = "DENY"
 if env.switch("KVADMIN_BEHIND_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 KVADMIN_TRUSTED_PROXIES = env.number("KVADMIN_TRUSTED_PROXIES", 0, low=0, high=10)
-DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.number("KVADMIN_FORM_KILOBYTES", 256, low=64, high=10_240) * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = env.number("KVADMIN_UPLOAD_MEGABYTES", 10, low=1, high=100) * 1024 * 1024
+# A file may hold values: it is never written to a disk, not even for a moment.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -226,8 +250,17 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 PERMISSIONS_POLICY: dict[str, list[str]] = {
-    name: [] for name in ("camera", "geolocation", "microphone", "payment", "usb", "display-capture")
-} | {"clipboard-write": ["self"]}
+    name: []
+    for name in (
+        "accelerometer", "autoplay", "camera", "cross-origin-isolated", "display-capture", "encrypted-media",
+        "fullscreen", "geolocation", "gyroscope", "hid", "idle-detection", "keyboard-map", "magnetometer", "microphone",
+        "midi", "payment", "picture-in-picture", "screen-wake-lock", "serial", "sync-xhr", "usb", "xr-spatial-tracking",
+    )
+}  # fmt: skip
+# What pages do need: copying a value, and a security key at the sign-in.
+PERMISSIONS_POLICY |= {
+    name: ["self"] for name in ("clipboard-write", "publickey-credentials-create", "publickey-credentials-get")
+}
 
 LOGGING = {
     "version": 1,

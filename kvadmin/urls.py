@@ -9,6 +9,7 @@ from kvadmin import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/", views.SignIn.as_view(), name="sign-in"),
+    path("sign-in/", views.SignIn.as_view(), name="account_login"),  # the name by which allauth leads to it
     path("sign-in/demo/", views.demo_sign_in, name="demo-sign-in"),
     path("sign-in/again/", views.sign_in_again, name="sign-in-again"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.contrib.auth import login
+from allauth.account.adapter import get_adapter
+from allauth.account.views import LoginView
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse
@@ -28,16 +28,16 @@ from vaults.views.roles import signed_in
 SORRY = "Something in kvadmin broke, and nothing was changed by this page. Try again."
 
 
-class SignIn(LoginView):
+class SignIn(LoginView):  # type: ignore[misc] # allauth ships no types
     """The sign-in page; in a demo with one button for each role beside the form."""
 
     template_name = "sign_in.html"
     form_class = SignInForm
-    redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         accounts = DEMO_ACCOUNTS if demo_is_on() else ()
-        return super().get_context_data(**kwargs) | {"accounts": accounts}
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | {"accounts": accounts, "next": _next(self.request)}
 
 
 @require_POST
@@ -48,7 +48,7 @@ def demo_sign_in(request: HttpRequest) -> HttpResponse:
     if not demo_is_on() or name not in {account.name for account in DEMO_ACCOUNTS}:
         raise Http404
     person = get_object_or_404(Person, username=name, is_active=True)
-    login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+    get_adapter(request).login(request, person)
     return redirect(_safe_next(request))
 
 
@@ -56,10 +56,10 @@ def demo_sign_in(request: HttpRequest) -> HttpResponse:
 def sign_in_again(request: Request) -> HttpResponse:
     """Ask the person who is signed in for their own password, because an act wants a fresher sign-in."""
     person = signed_in(request)
-    given = {"username": person.get_username(), "password": request.POST.get("password", "")}
-    form = SignInForm(request, given if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid() and form.get_user() == person:
-        login(request, person, backend="django.contrib.auth.backends.ModelBackend")
+    given = {"login": person.get_username(), "password": request.POST.get("password", "")}
+    form = SignInForm(given if request.method == "POST" else None, request=request)
+    if request.method == "POST" and form.is_valid() and form.user == person:
+        get_adapter(request).login(request, person)
         return redirect(_safe_next(request))
     account = next((one for one in DEMO_ACCOUNTS if demo_is_on() and one.name == person.get_username()), None)
     context = {"form": form, "person": person, "account": account, "next": _next(request)}
@@ -127,6 +127,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404. Says nothing about existence: only NotThere's text is for the person, any other may name what is hidden."""
     sentence = str(exception) if isinstance(exception, NotThere) else "There is nothing here that you may see."
     return _answer(request, 404, sentence, "404.html")
+
+
+def too_large(request: HttpRequest, most: int) -> HttpResponse:
+    """413: a body of more than `most` bytes, none of which was read."""
+    size = f"{most // 2**20} MB" if most >= 2**20 else f"{most // 2**10} KB"
+    return _answer(request, 413, f"This is too much for one request: it takes {size} at most. Nothing was changed.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from audit.ledger import LedgerUnavailable
 from audit.models import LedgerEntry
-from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm
+from kvadmin.accounts import FAILED
+from kvadmin.sign_in import DEMO_ACCOUNTS
 from kvadmin.urls import handler400, handler403, handler404, handler500
 from kvadmin.urls import urlpatterns as real_urls
 from tests import factories
@@ -57,7 +58,7 @@ broken_pages = pytest.mark.urls(__name__)
 
 
 def sign_in(client: Client, name: str = "reader", password: str = "pw", target: str = "/help/", **extra: str):  # noqa: S107
-    return client.post("/sign-in/", {"username": name, "password": password, "next": target}, **extra)
+    return client.post("/sign-in/", {"login": name, "password": password, "next": target}, **extra)
 
 
 def is_signed_in(client: Client) -> bool:
@@ -87,7 +88,7 @@ def test_a_wrong_password_an_unknown_name_and_a_closed_account_get_the_same_sent
 
     response = sign_in(client, name, "hunter2-wrong")
 
-    assert response.context["form"].non_field_errors() == [SignInForm.sentence]
+    assert response.context["form"].non_field_errors() == [FAILED]
     assert b"hunter2-wrong" not in response.content
     assert not is_signed_in(client)
 
@@ -97,7 +98,7 @@ def test_five_bad_tries_lock_the_name_from_that_address_for_five_minutes(client:
         sign_in(client, password="wrong")
 
     locked = sign_in(client)
-    assert locked.context["form"].non_field_errors() == [SignInForm.sentence]
+    assert locked.context["form"].non_field_errors() == [FAILED]
     assert not is_signed_in(client)
     assert sign_in(Client(), REMOTE_ADDR="203.0.113.9").status_code == 302
     with time_machine.travel(timezone.now() + timedelta(minutes=5, seconds=1)):
