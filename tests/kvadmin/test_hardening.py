@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urljoin
 
 import pytest
 from django.conf import settings as configured
+from django.core.files.base import ContentFile
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import Resolver404, path, resolve
@@ -126,11 +128,40 @@ def test_a_host_that_a_stranger_writes_into_a_proxys_header_counts_for_nothing(o
 def test_cookies_are_for_this_host_and_its_server_alone(over_https: Client, reader: Person, settings) -> None:
     settings.SESSION_COOKIE_SECURE = True
 
-    over_https.post("/sign-in/", {"username": "reader", "password": "pw", "next": "/"}, secure=True)
+    over_https.post("/sign-in/", {"login": "reader", "password": "pw", "next": "/"}, secure=True)
 
     cookie = over_https.cookies["sessionid"]
     assert (cookie["httponly"], cookie["secure"], cookie["samesite"], cookie["domain"]) == (True, True, "Lax", "")
     assert cookie["max-age"] == ""  # gone with the browser
+
+
+# --- Where a sign-in leads -------------------------------------------------------------------------------------------
+ELSEWHERE = (
+    "https://evil.example/", "http://evil.example/", "//evil.example", "///evil.example", "////evil.example/",
+    "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", " //evil.example",
+    "https:evil.example", "https:/evil.example", "https:///evil.example", "https://testserver@evil.example/",
+    "https://testserver.evil.example/", "https://evil.example\\@testserver/", "https://evil.example#@testserver/",
+    "http://testserver:80@evil.example/", "//evil.example/%2f..", "%2f%2fevil.example@", "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)", "java\tscript:alert(1)", "data:text/html,x", "vbscript:x", "ftp://testserver/", "\x00",
+    "https://testserver:444/", "http://[::1", "https://\u202etestserver/", "//google%E3%80%82com", "http:///x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+@pytest.mark.parametrize("door", ["sign-in", "sign-in/again", "sign-in/demo"])
+def test_a_sign_in_leads_to_no_other_place(client: Client, reader: Person, settings, door: str, target: str) -> None:
+    settings.KVADMIN_DEMO = True
+    if door == "sign-in/again":
+        client.force_login(reader)
+
+    answer = client.post(
+        f"/{door}/?next=/help/",
+        {"login": "reader", "name": "reader", "password": "pw", "next": target},
+    )
+
+    assert answer.status_code == 302
+    assert urljoin("http://testserver/sign-in/", answer["Location"]).startswith("http://testserver/")
+    assert not answer["Location"].startswith(("//", "/\\"))
 
 
 # --- Django's own pages ----------------------------------------------------------------------------------------------
@@ -161,8 +192,6 @@ def test_a_form_as_large_as_the_limit_passes_and_a_byte_more_is_refused_unread(
 def test_a_file_passes_only_where_a_view_takes_files(client: Client, nobody: Person, settings) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024
     client.force_login(nobody)
-    from django.core.files.base import ContentFile  # noqa: PLC0415 - for this test alone
-
     plain = client.post("/plain/", {"upload": ContentFile(b"y" * 2000, "names.csv")}, headers=HTMX)
     taken = client.post("/with-files/", {"upload": ContentFile(b"y" * 2000, "names.csv")})
 
