@@ -11,7 +11,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from kvadmin import env
+from kvadmin import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -106,13 +106,13 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
     "allauth.mfa",
-    "allauth.usersessions",
     "kvadmin",
     "kvadmin.jobs",
     "vaults",
     "audit",
 ]
 MIDDLEWARE = [
+    "kvadmin.request_log.RequestLogMiddleware",
     # What these say about a page holds for static files and for every refusal below, so they come first.
     "kvadmin.middleware.IsolationMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -123,6 +123,7 @@ MIDDLEWARE = [
     "kvadmin.middleware.NoStoreMiddleware",
     "kvadmin.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "kvadmin.middleware.SessionUseMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -193,7 +194,29 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False  # a session ends with the browser
+SOCIALACCOUNT_ADAPTER = "kvadmin.entra.adapter.SocialAdapter"
 ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,5/300s/key"}
+
+# --- Signing in: Microsoft Entra -------------------------------------------------------------------------------------
+KVADMIN_OIDC_CLIENT_ID = env.text("KVADMIN_OIDC_CLIENT_ID")
+KVADMIN_OIDC_CLIENT_SECRET = env.text("KVADMIN_OIDC_CLIENT_SECRET")
+KVADMIN_OIDC_TENANT_ID = env.text("KVADMIN_OIDC_TENANT_ID", KVADMIN_TENANT_ID).lower()
+AUTHORITIES = {
+    "public": "https://login.microsoftonline.com",
+    "usgovernment": "https://login.microsoftonline.us",
+    "china": "https://login.partner.microsoftonline.cn",
+}
+KVADMIN_OIDC_ISSUER = env.text(
+    "KVADMIN_OIDC_ISSUER", f"{AUTHORITIES[KVADMIN_CLOUD]}/{KVADMIN_OIDC_TENANT_ID}/v2.0"
+).rstrip("/")
+# An app role's value, or the object id of a group: the group of kvadmin whose members these people are.
+KVADMIN_OIDC_GROUPS = env.pairs("KVADMIN_OIDC_GROUPS")
+KVADMIN_OIDC_GRAPH = env.switch("KVADMIN_OIDC_GRAPH")
+KVADMIN_OIDC_RECHECK_MINUTES = env.number("KVADMIN_OIDC_RECHECK_MINUTES", 60, low=5, high=1440)
+KVADMIN_OIDC_AUTH_CONTEXT = env.text("KVADMIN_OIDC_AUTH_CONTEXT").lower()
+if KVADMIN_OIDC_AUTH_CONTEXT and not re.fullmatch(r"c[1-9][0-9]?", KVADMIN_OIDC_AUTH_CONTEXT):
+    raise ImproperlyConfigured("KVADMIN_OIDC_AUTH_CONTEXT: must be the id of an authentication context, c1 to c99.")
+KVADMIN_CONTACT = env.text("KVADMIN_CONTACT", "the people who run kvadmin")
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -217,7 +240,9 @@ HTTPS = env.switch("KVADMIN_HTTPS", default=not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_ENGINE = "vaults.sessions"
+KVADMIN_SESSION_IDLE_MINUTES = env.number("KVADMIN_SESSION_IDLE_MINUTES", 60, low=5, high=1440)
+KVADMIN_SESSION_HOURS = env.number("KVADMIN_SESSION_HOURS", 12, low=1, high=168)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 CSRF_USE_SESSIONS = True
 CSRF_FAILURE_VIEW = "kvadmin.views.csrf_failure"
@@ -262,20 +287,8 @@ PERMISSIONS_POLICY |= {
     name: ["self"] for name in ("clipboard-write", "publickey-credentials-create", "publickey-credentials-get")
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
-    "root": {
-        "handlers": ["console"],
-        "level": env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
-    },
-    # The SDK's loggers can print headers and, misconfigured, bodies: never below WARNING (check kvadmin.E004).
-    "loggers": {
-        "azure": {"level": "WARNING"},
-        "urllib3": {"level": "WARNING"},
-        "msal": {"level": "WARNING"},
-        "apprise": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.config(
+    env.choice("KVADMIN_LOG_FORMAT", "text" if DEBUG else "json", ("json", "text")),
+    env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+)
 SILENCED_SYSTEM_CHECKS: list[str] = []

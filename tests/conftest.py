@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
+from structlog.contextvars import clear_contextvars
 
 from audit import triggers
 from kvadmin.emulator import doors
@@ -56,6 +57,7 @@ def _the_ledger_may_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]
 def _empty_cache() -> Iterator[None]:
     yield
     cache.clear()
+    clear_contextvars()
 
 
 @pytest.fixture

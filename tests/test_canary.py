@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 
@@ -13,10 +14,12 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import get_resolver, resolve, reverse
 from django.utils import timezone
+from django.utils.log import log_response
 
 from audit.finding_models import Finding
 from audit.ingest import ingest_audit
 from audit.models import AccessEvent
+from kvadmin import logs
 from kvadmin.emulator.faults import KINDS, Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
@@ -104,6 +107,23 @@ def test_the_value_is_in_its_answer_and_nowhere_else(
     assert [table for table, rows in everything_stored() if CANARY in rows] == []
     assert CANARY not in caplog.text
     assert CANARY not in repr(cached()) + repr(dict(ada.session.items()))
+
+
+def test_a_page_that_breaks_with_the_value_in_hand_logs_where_and_not_what(db_password: Secret) -> None:
+    """As the product writes it: the exception's own text is the value."""
+    stream, error = io.StringIO(), ValueError(CANARY)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.formatter("json"))
+    logger = logging.getLogger("django.request")
+    logger.addHandler(handler)
+    try:
+        log_response("%s: %s", "Internal Server Error", REVEAL, exception=error, response=HttpResponse(status=500))
+    finally:
+        logger.removeHandler(handler)
+
+    assert "builtins.ValueError" in stream.getvalue()
+    assert CANARY not in stream.getvalue()
+    assert "db-password" not in stream.getvalue()
 
 
 def test_no_page_is_forgotten_here(ada: Client) -> None:
