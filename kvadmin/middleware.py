@@ -4,6 +4,7 @@ session leads to the sign-in page."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -15,7 +16,9 @@ from django_htmx.middleware import HtmxDetails
 
 from audit.ledger import LedgerUnavailable
 from kvadmin import views
-from kvadmin.http import body_limit
+from kvadmin.browsers import browser_name
+from kvadmin.http import address, body_limit
+from vaults.sessions import SessionStore
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -54,6 +57,24 @@ class BodyLimitMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         most = body_limit(view)
         return views.too_large(request, most) if length.isdigit() and int(length) > most else None
+
+
+class SessionUseMiddleware:
+    """Notes from where and with which browser a session is used, and when, as its owner's list of sessions shows it.
+
+    What a page asks for by itself, such as the progress of a sweep, is no use by a person, and keeps no session alive.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session = cast(SessionStore, request.session)
+        session.address, session.browser = address(request), browser_name(request.headers.get("User-Agent", ""))
+        response = self.get_response(request)
+        if not request.headers.get("X-By-Itself"):
+            session.touch()
+        return response
 
 
 class HtmxSignInMiddleware:

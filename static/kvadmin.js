@@ -68,6 +68,8 @@ function csrfToken() {
 
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = csrfToken();
+  // What a page asks for by the clock is no sign that somebody sits there: it keeps no session alive.
+  if (!event.detail.triggeringEvent) event.detail.headers["X-By-Itself"] = "true";
 });
 document.addEventListener("htmx:beforeRequest", (event) => event.detail.target?.setAttribute("aria-busy", "true"));
 document.addEventListener("htmx:afterRequest", (event) => event.detail.target?.removeAttribute("aria-busy"));

@@ -43,6 +43,6 @@ ZEAL_ALLOWLIST = [
     {"model": "audit.LedgerHead", "field": "*"},
     {"model": "vaults.RevealRequest", "field": "get()"},
     # django-allauth saves the session in the middle of a sign-in, and reads it anew.
-    {"model": "sessions.Session", "field": "get()"},
+    {"model": "vaults.Session", "field": "get()"},
     {"model": "vaults.RevealPolicy", "field": "approver_groups"},
 ]
