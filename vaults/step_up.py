@@ -26,6 +26,14 @@ def remember(sender: object, request: HttpRequest, **kwargs: Any) -> None:
     request.session[_SIGNED_IN_AT] = clock.now().timestamp()
 
 
+def proved(request: HttpRequest, at: float | None) -> None:
+    """Note when this session's owner proved who they are, where another than kvadmin saw it; None: nobody knows."""
+    if at is None:
+        request.session.pop(_SIGNED_IN_AT, None)
+    else:
+        request.session[_SIGNED_IN_AT] = min(float(at), clock.now().timestamp())
+
+
 def is_fresh(request: HttpRequest, minutes: int) -> bool:
     """Whether the person signed in within so many minutes; 0 asks for nothing. A clock set back makes nothing fresh."""
     if not minutes:
@@ -59,7 +67,7 @@ def require_fresh(
             reason=reason,
             move=move,
         )
-        _keep(request, back)
+        keep(request, back)
     return f"{reverse('sign-in-again')}?{urlencode({'next': back})}"
 
 
@@ -68,7 +76,8 @@ def sentence(minutes: int) -> str:
     return f"Sign in again: this asks for a sign-in within the last {within}."
 
 
-def _keep(request: HttpRequest, back: str) -> None:
+def keep(request: HttpRequest, back: str) -> None:
+    """Keep what this POST's form holds until the person is back on the page `back`."""
     fields = {name: request.POST[name][:500] for name in KEPT if name in request.POST}
     request.session[_DRAFT] = {"back": back, "at": clock.now().timestamp(), "fields": fields}
 

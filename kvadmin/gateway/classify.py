@@ -31,6 +31,7 @@ from azure.core.exceptions import (
 from azure.core.rest import HttpResponse
 
 from kvadmin.gateway.errors import GatewayError, error_for
+from kvadmin.metrics import tallies
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -96,7 +97,15 @@ def call(work: Callable[[], T], need: Need = NOTHING_NAMED) -> T:
         return work()
     except Exception as error:  # noqa: BLE001 - the SDK lets ValueError and others escape, with the answer in them
         failure = from_exception(error, need).with_traceback(None)
+    _count(failure)
     raise failure from None
+
+
+def _count(failure: GatewayError) -> None:
+    """Once for each error, although a call may lie within another."""
+    if not failure.counted:
+        failure.counted = True
+        tallies.add(tallies.AZURE_ERRORS, failure.code)
 
 
 def from_exception(error: Exception, need: Need = NOTHING_NAMED) -> GatewayError:

@@ -56,13 +56,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cloud:
-    """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with."""
+    """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with.
+
+    `directory` is Microsoft Graph, which knows people and groups; Azure Resource Graph is part of `arm`.
+    """
 
     authority: str
     vault_suffix: str
     arm: str
     arm_scope: str
     logs: str
+    directory: str
     azure: AzureClouds
 
 
@@ -73,6 +77,7 @@ CLOUDS = {
         "https://management.azure.com",
         "https://management.azure.com/.default",
         "https://api.loganalytics.io",
+        "https://graph.microsoft.com",
         AzureClouds.AZURE_PUBLIC_CLOUD,
     ),
     "usgovernment": Cloud(
@@ -81,6 +86,7 @@ CLOUDS = {
         "https://management.usgovcloudapi.net",
         "https://management.core.usgovcloudapi.net/.default",
         "https://api.loganalytics.us",
+        "https://graph.microsoft.us",
         AzureClouds.AZURE_US_GOVERNMENT,
     ),
     "china": Cloud(
@@ -89,6 +95,7 @@ CLOUDS = {
         "https://management.chinacloudapi.cn",
         "https://management.chinacloudapi.cn/.default",
         "https://api.loganalytics.azure.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
         AzureClouds.AZURE_CHINA_CLOUD,
     ),
 }
@@ -272,15 +279,24 @@ def arm_client() -> PipelineClient[HttpRequest, HttpResponse]:
 
 
 def _arm_client() -> PipelineClient[HttpRequest, HttpResponse]:
+    return _plain_client(cloud().arm, cloud().arm_scope)
+
+
+def directory_client() -> PipelineClient[HttpRequest, HttpResponse]:
+    """The process's one plain client of Microsoft Graph, which no small package of Microsoft's covers."""
+    return _process.once("directory", lambda: _plain_client(cloud().directory, f"{cloud().directory}/.default"))
+
+
+def _plain_client(base_url: str, scope: str) -> PipelineClient[HttpRequest, HttpResponse]:
     policies = [
         RequestIdPolicy(),
         HeadersPolicy(),
         UserAgentPolicy(USER_AGENT),
         RetryPolicy.no_retries(),
-        BearerTokenCredentialPolicy(credential(), cloud().arm_scope, enable_cae=True),
+        BearerTokenCredentialPolicy(credential(), scope, enable_cae=True),
         HttpLoggingPolicy(),
     ]
-    return PipelineClient(cloud().arm, policies=policies, transport=transport())
+    return PipelineClient(base_url, policies=policies, transport=transport())
 
 
 def logs_client() -> LogsQueryClient:

@@ -126,6 +126,7 @@ class GatewayError(Exception):
         definite: True when Azure certainly gave no value out.
         raw: the body of Azure's error for administrators, at most 2,000 characters; "" whenever the answer could
             carry a value (2xx, or not readable as an error).
+        counted: whether the metrics have it already.
     """
 
     def __init__(
@@ -156,6 +157,7 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.definite = definite
         self.raw = raw[:MOST_RAW]
+        self.counted = False
         super().__init__(self.sentence)
 
 

@@ -1,0 +1,86 @@
+"""On the way to Microsoft and back: signing in, signing in again, and the silent check of a session that goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import requests
+from allauth.socialaccount.providers.base import ProviderException
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from kvadmin.entra import is_on, pages, sessions
+from kvadmin.entra.adapter import AGAIN, CHECK, SIGN_IN, SocialAdapter
+from kvadmin.entra.provider import EntraAdapter, EntraProvider, app, context_claims
+
+
+@require_POST
+@login_not_required
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Begin a sign-in. A POST, so that no link from elsewhere can begin one."""
+    return _lead(request, "login", SIGN_IN)
+
+
+def sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Ask Entra to have this session's person prove anew who they are. The caller has seen to POST and CSRF."""
+    params = {"prompt": "login", "max_age": "0", **sessions.hint(request), **context_claims()}
+    return _lead(request, "redirect", AGAIN, **params)
+
+
+@require_safe
+def check(request: HttpRequest) -> HttpResponse:
+    """Ask Entra, without a page of its own, whether this session may go on. Changes nothing by itself."""
+    if not sessions.is_entra(request):
+        raise Http404
+    return _ask(request, "redirect", CHECK, prompt="none", **sessions.hint(request))
+
+
+@require_safe
+@login_not_required
+def callback(request: HttpRequest) -> HttpResponse:
+    """Entra's answer, which counts for the session that asked only: allauth finds its state there, once."""
+    _require_on()
+    response: HttpResponse = OAuth2CallbackView.adapter_view(EntraAdapter(request))(request)
+    return response
+
+
+def _lead(request: HttpRequest, process: str, purpose: str, **params: str) -> HttpResponse:
+    response = _ask(request, process, purpose, **params)
+    return pages.leaving(request, response["Location"]) if response.status_code == 302 else response
+
+
+def _ask(request: HttpRequest, process: str, purpose: str, **params: str) -> HttpResponse:
+    _require_on()
+    provider = EntraProvider(request, app=app())
+    data: dict[str, Any] = {"for": purpose, "at": time.time(), "person": request.user.pk}
+    try:
+        return provider.ask(request, process, _next(request), data, **params)
+    except (requests.RequestException, OAuth2Error, ProviderException, KeyError) as error:
+        # What the provider says of itself could not be read. allauth's own way to the page that says so:
+        return _page_of(request, provider, error, data)
+
+
+def _page_of(request: HttpRequest, provider: EntraProvider, error: Exception, data: dict[str, Any]) -> HttpResponse:
+    from allauth.socialaccount.helpers import render_authentication_error  # noqa: PLC0415
+
+    context = {"state": {"data": data, "next": _next(request)}}
+    response: HttpResponse = render_authentication_error(request, provider, exception=error, extra_context=context)
+    return response
+
+
+def _require_on() -> None:
+    if not is_on():
+        raise Http404
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go afterwards: a page of this host, or home."""
+    target = (request.POST if request.method == "POST" else request.GET).get("next", "")[:500]
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else reverse("home")
