@@ -4,23 +4,23 @@ session leads to the sign-in page."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.shortcuts import redirect, resolve_url
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
-from django_htmx.middleware import HtmxDetails
 
 from audit.ledger import LedgerUnavailable
 from kvadmin import views
 from kvadmin.browsers import browser_name
-from kvadmin.http import address, body_limit
+from kvadmin.http import Request, address, body_limit
+from vaults import drafts
 from vaults.sessions import SessionStore
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[Any], HttpResponse]
 
 
 class IsolationMiddleware:
@@ -77,24 +77,33 @@ class SessionUseMiddleware:
         return response
 
 
-class HtmxSignInMiddleware:
-    """Turns a redirect to the sign-in page into HX-Redirect, so that no login form lands inside a table.
+class SignInMiddleware:
+    """A lost session: the sign-in page leads back to the page that one was on, with what was typed there.
 
-    After signing in the person comes back to the page that they were on, not to the fragment that was asked for.
+    htmx gets HX-Redirect, so that no login form lands inside a table. vaults/drafts.py says what of a form is kept.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: Request) -> HttpResponse:
+        earlier = drafts.before(request) if request.method == "POST" else None
         response = self.get_response(request)
-        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined] # django_htmx's middleware sets it
-        sign_in = resolve_url(settings.LOGIN_URL)
-        if not (htmx and response.status_code == 302 and response["Location"].partition("?")[0] == sign_in):
+        if earlier and response.status_code < 400 and request.user.is_authenticated:
+            drafts.forget_taken(request, earlier)
+        if not _asks_to_sign_in(response) or not (request.htmx or request.method == "POST"):
             return response
-        # None when the page is another host's, or unknown.
-        back = htmx.current_url_abs_path or resolve_url(settings.LOGIN_REDIRECT_URL)
-        return HttpResponseClientRedirect(f"{sign_in}?{urlencode({'next': back})}")
+        back = drafts.page_of(request)
+        if request.method == "POST" and drafts.is_ours(request):
+            drafts.keep(request, back)
+        where = f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': back})}"
+        return HttpResponseClientRedirect(where) if request.htmx else redirect(where)
+
+
+def _asks_to_sign_in(response: HttpResponse) -> bool:
+    """Whether this is the redirect of a page that needs a sign-in; that after a sign-out names no next page."""
+    path, _, query = response.headers.get("Location", "").partition("?")
+    return response.status_code == 302 and path == resolve_url(settings.LOGIN_URL) and query.startswith("next=")
 
 
 class NoStoreMiddleware:

@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "kvadmin",
     "kvadmin.jobs",
+    "kvadmin.metrics",
     "vaults",
     "audit",
 ]
@@ -121,6 +122,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "kvadmin.middleware.NoStoreMiddleware",
+    "kvadmin.probes.ProbesMiddleware",
     "kvadmin.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "kvadmin.middleware.SessionUseMiddleware",
@@ -131,7 +133,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "kvadmin.middleware.HtmxSignInMiddleware",
+    "kvadmin.middleware.SignInMiddleware",
+    "kvadmin.entra.middleware.RecheckMiddleware",
     "kvadmin.middleware.OwnErrorPagesMiddleware",
 ]
 ROOT_URLCONF = "kvadmin.urls"
@@ -247,7 +250,7 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 CSRF_USE_SESSIONS = True
 CSRF_FAILURE_VIEW = "kvadmin.views.csrf_failure"
 # Probes come by plain HTTP from inside.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
@@ -287,6 +290,10 @@ PERMISSIONS_POLICY |= {
     name: ["self"] for name in ("clipboard-write", "publickey-credentials-create", "publickey-credentials-get")
 }
 
+# --- What it tells of itself ------------------------------------------------------------------------------------------
+KVADMIN_METRICS_TOKEN = env.text("KVADMIN_METRICS_TOKEN")
+if 0 < len(KVADMIN_METRICS_TOKEN) < 20:
+    raise ImproperlyConfigured("KVADMIN_METRICS_TOKEN: needs 20 characters or more.")
 LOGGING = logs.config(
     env.choice("KVADMIN_LOG_FORMAT", "text" if DEBUG else "json", ("json", "text")),
     env.choice("KVADMIN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),

@@ -157,6 +157,18 @@ document.addEventListener("change", (event) => {
 });
 document.querySelectorAll("[data-scope-form]").forEach(showScope);
 
+// --- What was typed before a sign-in came between: into its form again ------------------------------------------------
+function fillDraft(notice) {
+  const fits = (form) => new URL(form.action).pathname === notice.dataset.draft;
+  const form = [...document.querySelectorAll("form[method=post]")].find(fits);
+  for (const typed of notice.querySelectorAll("[data-draft-field]")) {
+    const field = form?.elements.namedItem(typed.dataset.draftField);
+    if (field && field.type !== "hidden") field.value = typed.textContent;
+  }
+  form?.closest("details")?.setAttribute("open", "");
+}
+document.querySelectorAll("[data-draft]").forEach(fillDraft);
+
 // --- Times: UTC on the page, local on hover --------------------------------------------------------------------------
 document.addEventListener("pointerover", (event) => {
   const time = event.target.closest?.("time[datetime]");

@@ -110,6 +110,14 @@ def live(person: Person) -> QuerySet[Session]:
     return person.sessions.filter(expire_date__gt=timezone.now())
 
 
+def owner(request: HttpRequest) -> int | None:
+    """The id of whoever is signed in, or was until the session that the browser still names was over; else None."""
+    if request.user.pk:
+        return int(request.user.pk)
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    return Session.objects.filter(pk=digest(key)).values_list("person_id", flat=True).first()
+
+
 def is_current(request: HttpRequest, session: Session) -> bool:
     return session.pk == digest(request.session.session_key or "")
 

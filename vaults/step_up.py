@@ -12,12 +12,10 @@ from django.urls import reverse
 
 from audit import clock, ledger
 from kvadmin.actions import Action
-from vaults import policy
+from vaults import drafts, policy
 
 BREAK_GLASS_MINUTES = 5  # a policy may ask for less, never for more
-KEPT = ("reason", "ticket", "minutes", "use", "comment")  # of a form, none of which is ever a value
-KEPT_SECONDS = 600
-_SIGNED_IN_AT, _DRAFT = "signed_in_at", "draft"
+_SIGNED_IN_AT = "signed_in_at"
 
 
 @receiver(user_logged_in, dispatch_uid="kvadmin-step-up")
@@ -78,18 +76,14 @@ def sentence(minutes: int) -> str:
 
 def keep(request: HttpRequest, back: str) -> None:
     """Keep what this POST's form holds until the person is back on the page `back`."""
-    fields = {name: request.POST[name][:500] for name in KEPT if name in request.POST}
-    request.session[_DRAFT] = {"back": back, "at": clock.now().timestamp(), "fields": fields}
+    drafts.keep(request, back)
 
 
 def draft(request: HttpRequest, back: str) -> dict[str, str]:
     """What the form on the page `back` held when the sign-in was too old: to be filled in again, for ten minutes."""
-    kept = request.session.get(_DRAFT) or {}
-    if kept.get("back") != back or clock.now().timestamp() - kept["at"] >= KEPT_SECONDS:
-        return {}
-    return dict(kept["fields"])
+    return dict(drafts.of_page(request, back).get("fields", {}))
 
 
 def forget(request: HttpRequest) -> None:
     """The form was sent and taken."""
-    request.session.pop(_DRAFT, None)
+    drafts.forget(request)
