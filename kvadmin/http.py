@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -22,6 +24,13 @@ class Request(HttpRequest):
 
 class NotThere(Http404):
     """A 404 whose text is a sentence for the person. It must not say whether anything exists that they may not see."""
+
+
+def next_page(request: HttpRequest) -> str:
+    """The address that `next` names, where the request leads afterwards; home when it is none of this host."""
+    target = (request.POST if request.method == "POST" else request.GET).get("next", "")[:500]
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else reverse("home")
 
 
 def takes_files(view: View) -> View:

@@ -85,6 +85,8 @@ SECRET_KEY = env.text("KVADMIN_SECRET_KEY")
 if not SECRET_KEY and DEBUG:
     # A development server may run without a key of its own; check kvadmin.E001 refuses this outside DEBUG.
     SECRET_KEY = "development-only-not-a-secret"  # noqa: S105 - not a credential, refused outside DEBUG
+# Read with, never written with, while a key is replaced: see kvadmin/crypto.py.
+SECRET_KEY_FALLBACKS = env.words("KVADMIN_OLD_SECRET_KEYS")
 ALLOWED_HOSTS = env.words("KVADMIN_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("KVADMIN_TRUSTED_ORIGINS")
 # The demo's sign-in page with one button per role; check kvadmin.E003 refuses it without the emulator.

@@ -22,6 +22,7 @@ from kvadmin.emulator.state import Azure
 from kvadmin.gateway import client
 from kvadmin.jobs import runs
 from tests import factories
+from tests.entra import _openid_provider, entra  # noqa: F401 - fixtures
 from vaults.models import Person
 
 # A slow machine is no fault of the code: no deadline, and no complaint about the time that examples take to make.

@@ -33,7 +33,9 @@ def join(identity: Identity, groups: Iterable[str]) -> Person:
         person = Person.objects.select_for_update().get(pk=person.pk)
         _rename(person, identity)
         if made:
-            note = f"{person} ({identity.object_id} of tenant {identity.tenant_id}) signs in with Entra for the first time"
+            note = (
+                f"{person} ({identity.object_id} of tenant {identity.tenant_id}) signs in with Entra for the first time"
+            )
             ledger.record(a.ROLE_ASSIGN, ledger.CLOCK, note=note)
         _set_groups(person, set(groups))
     return person
@@ -65,11 +67,13 @@ def _own_name(identity: Identity) -> str:
 
 def _set_groups(person: Person, wanted: set[str]) -> None:
     held = {group.name: group for group in person.groups.all()}
-    for name in sorted(wanted - held.keys()):
-        person.groups.add(Group.objects.get_or_create(name=name)[0])
+    joins, leaves = sorted(wanted - held.keys()), sorted(held.keys() - wanted)
+    Group.objects.bulk_create([Group(name=name) for name in joins], ignore_conflicts=True)
+    person.groups.add(*Group.objects.filter(name__in=joins))
+    person.groups.remove(*(held[name] for name in leaves))
+    for name in joins:
         _record(person, f"joined the group {name}")
-    for name in sorted(held.keys() - wanted):
-        person.groups.remove(held[name])
+    for name in leaves:
         _record(person, f"left the group {name}")
 
 

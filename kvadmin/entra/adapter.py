@@ -17,7 +17,8 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -66,7 +67,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc] # allaut
         """Every failure is one clear page, and a line in the log that holds no claim."""
         state = (extra_context or {}).get("state") or {}
         told = _told(request, exception)
-        refused = exception if isinstance(exception, Refused) else _in_words(request, exception, told, known=bool(state))
+        refused = exception if isinstance(exception, Refused) else _in_words(exception, told, known=bool(state))
         logger.warning("Sign-in with Entra failed: %s %s", refused.code, told)
         if (state.get("data") or {}).get("for") == CHECK:
             raise ImmediateHttpResponse(_check_failed(request, state, refused))
@@ -189,7 +190,7 @@ def _told(request: HttpRequest, exception: Exception | None) -> str:
     return found[0] if found else re.sub(r"[^a-z_]", "", request.GET.get("error", "").lower())[:40]
 
 
-def _in_words(request: HttpRequest, exception: Exception | None, told: str, *, known: bool) -> Refused:
+def _in_words(exception: Exception | None, told: str, *, known: bool) -> Refused:
     if not known:
         return Refused(
             "unknown-state",
@@ -204,10 +205,8 @@ def _in_words(request: HttpRequest, exception: Exception | None, told: str, *, k
     return Refused("told-by-entra", sentence, advice.format(contact=settings.KVADMIN_CONTACT))
 
 
-def _check_failed(request: HttpRequest, state: dict[str, Any], refused: Refused) -> Any:
+def _check_failed(request: HttpRequest, state: dict[str, Any], refused: Refused) -> HttpResponse:
     """The session ends unless Entra was merely out of reach; then it waits, and may do nothing meanwhile."""
-    from django.shortcuts import redirect
-
     if request.GET.get("error") in ASKS_PERSON:
         logout(request)
         messages.info(request, "Microsoft asks you to sign in again. You come back to where you were.")

@@ -42,6 +42,6 @@ def _asked(identity: Identity, wanted: list[str]) -> frozenset[str]:
         raise Refused(
             f"groups-{error.code}",
             "Microsoft did not tell kvadmin your groups, so your roles are not known.",
-            f"Try again shortly. If it stays so, tell {settings.KVADMIN_CONTACT}: kvadmin's identity needs User.Read.All "
-            "and GroupMember.Read.All on Microsoft Graph.",
+            f"Try again shortly. If it stays so, tell {settings.KVADMIN_CONTACT}: kvadmin's identity needs "
+            "User.Read.All and GroupMember.Read.All on Microsoft Graph.",
         ) from None

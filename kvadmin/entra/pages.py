@@ -7,10 +7,15 @@ from django.shortcuts import render
 
 from kvadmin.entra.claims import Refused
 
-# Microsoft's codes that people meet, in words. (https://learn.microsoft.com/entra/identity-platform/reference-error-codes)
+# Microsoft's codes that people meet, in words. ("Microsoft Entra authentication and authorization error codes";
+# https://learn.microsoft.com/entra/identity-platform/reference-error-codes)
+CANCELLED = (
+    "You did not go through with the sign-in at Microsoft.",
+    "Nothing was changed. Start again if you like.",
+)
 MEANINGS = {
-    "access_denied": ("You did not go through with the sign-in at Microsoft.", "Nothing was changed. Start again if you like."),
-    "AADSTS65004": ("You did not go through with the sign-in at Microsoft.", "Nothing was changed. Start again if you like."),
+    "access_denied": CANCELLED,
+    "AADSTS65004": CANCELLED,
     "AADSTS50105": (
         "Your organisation lets only people in who are assigned to kvadmin, and you are not.",
         "Ask {contact} to assign you, or a group of yours, to the app in Entra.",

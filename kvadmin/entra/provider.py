@@ -77,7 +77,9 @@ class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc] # allauth ship
         params: dict[str, str] = generate_code_challenge()
         return params
 
-    def ask(self, request: HttpRequest, process: str, next_url: str, data: dict[str, Any], **params: str) -> HttpResponse:
+    def ask(
+        self, request: HttpRequest, process: str, next_url: str, data: dict[str, Any], **params: str
+    ) -> HttpResponse:
         """A redirect to Microsoft. `params` go along; `data` and the nonce wait in the session for the answer."""
         nonce = secrets.token_urlsafe(32)
         response: HttpResponse = self.redirect(

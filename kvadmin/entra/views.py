@@ -6,18 +6,18 @@ import time
 from typing import Any
 
 import requests
+from allauth.socialaccount.helpers import render_authentication_error
 from allauth.socialaccount.providers.base import ProviderException
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from kvadmin.entra import is_on, pages, sessions
-from kvadmin.entra.adapter import AGAIN, CHECK, SIGN_IN, SocialAdapter
+from kvadmin.entra.adapter import AGAIN, CHECK, SIGN_IN
 from kvadmin.entra.provider import EntraAdapter, EntraProvider, app, context_claims
+from kvadmin.http import next_page
 
 
 @require_POST
@@ -60,27 +60,14 @@ def _ask(request: HttpRequest, process: str, purpose: str, **params: str) -> Htt
     provider = EntraProvider(request, app=app())
     data: dict[str, Any] = {"for": purpose, "at": time.time(), "person": request.user.pk}
     try:
-        return provider.ask(request, process, _next(request), data, **params)
+        return provider.ask(request, process, next_page(request), data, **params)
     except (requests.RequestException, OAuth2Error, ProviderException, KeyError) as error:
-        # What the provider says of itself could not be read. allauth's own way to the page that says so:
-        return _page_of(request, provider, error, data)
-
-
-def _page_of(request: HttpRequest, provider: EntraProvider, error: Exception, data: dict[str, Any]) -> HttpResponse:
-    from allauth.socialaccount.helpers import render_authentication_error  # noqa: PLC0415
-
-    context = {"state": {"data": data, "next": _next(request)}}
-    response: HttpResponse = render_authentication_error(request, provider, exception=error, extra_context=context)
-    return response
+        # What the provider says of itself could not be read.
+        context = {"state": {"data": data, "next": next_page(request)}}
+        failed: HttpResponse = render_authentication_error(request, provider, exception=error, extra_context=context)
+        return failed
 
 
 def _require_on() -> None:
     if not is_on():
         raise Http404
-
-
-def _next(request: HttpRequest) -> str:
-    """Where to go afterwards: a page of this host, or home."""
-    target = (request.POST if request.method == "POST" else request.GET).get("next", "")[:500]
-    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if safe else reverse("home")

@@ -21,7 +21,9 @@ def member_of(object_id: str, group_ids: Sequence[str]) -> list[str]:
     Raises:
         GatewayError: Graph did not answer, or not kvadmin.
     """
-    return [one for start in range(0, len(group_ids), AT_ONCE) for one in _asked(object_id, group_ids[start:][:AT_ONCE])]
+    return [
+        one for start in range(0, len(group_ids), AT_ONCE) for one in _asked(object_id, group_ids[start:][:AT_ONCE])
+    ]
 
 
 def _asked(object_id: str, group_ids: Sequence[str]) -> Iterator[str]:
