@@ -13,6 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from kvadmin.metrics import tallies
 from vaults.models import Person
 
 logger = logging.getLogger("kvadmin.access")
@@ -56,6 +57,8 @@ def _write(request: HttpRequest, response: HttpResponse, seconds: float) -> None
     user = request.__dict__.get("user")
     if type(user) is Person:  # who has just signed in; asking a lazy one would ask the database
         bind_contextvars(person=user.pk)
+    if route not in QUIET:
+        tallies.request_took(route, response.status_code, seconds)
     facts = {"method": request.method, "route": route, "status": response.status_code, "ms": round(seconds * 1000)}
     quiet = route in QUIET and response.status_code < 400
     logger.log(logging.DEBUG if quiet else logging.INFO, "request", extra=facts)

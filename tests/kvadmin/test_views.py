@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
@@ -290,39 +290,6 @@ def test_a_page_holds_no_inline_script_style_or_handler(client: Client, admin: P
     assert "<style" not in page
     assert " style=" not in page
     assert " onclick=" not in page
-
-
-# --- Health ----------------------------------------------------------------------------------------------------------
-
-
-def test_healthz_answers_without_the_database(client: Client) -> None:
-    response = client.get("/healthz")  # no database is allowed in this test
-
-    assert (response.status_code, response.content, response["Content-Type"]) == (200, b"ok\n", "text/plain")
-
-
-def test_readyz_answers_when_the_database_does(client: Client, db: None) -> None:
-    response = client.get("/readyz")
-
-    assert (response.status_code, response.content) == (200, b"ok\n")
-
-
-def test_readyz_says_that_the_database_is_missing(client: Client, db: None) -> None:
-    def refuse(execute, sql, params, many, context):
-        raise OperationalError("connection to 10.0.0.4 refused")
-
-    with connection.execute_wrapper(refuse):
-        response = client.get("/readyz")
-
-    assert (response.status_code, response.content) == (503, b"The database does not answer.\n")
-
-
-def test_probes_are_not_redirected_to_https(client: Client, db: None, settings) -> None:
-    settings.SECURE_SSL_REDIRECT = True
-
-    answers = [client.get(probe).status_code for probe in ("/healthz", "/readyz", "/help/")]
-
-    assert answers == [200, 200, 301]
 
 
 # --- When something goes wrong ---------------------------------------------------------------------------------------
