@@ -21,9 +21,11 @@ from django.utils import timezone
 
 from audit import ledger
 from kvadmin import actions as a
+from kvadmin import crypto
 from vaults.models import Person, Session
 
 _STARTED_AT = "started_at"
+_PURPOSE = "sessions"
 TOUCH_SECONDS = 60  # the last use is known to the minute: a write for each request would cost more than it tells
 
 
@@ -59,6 +61,18 @@ class SessionStore(db.SessionStore):
         if self.row is None:
             self._session_key = None
         return self.row
+
+    def encode(self, session_dict: dict[str, Any]) -> str:
+        """The session's content is encrypted: it may hold a token, or the secret of a second factor in the making."""
+        return crypto.encrypt(super().encode(session_dict), _PURPOSE)
+
+    def decode(self, session_data: str) -> dict[str, Any]:
+        """An unreadable session is empty, as Django does it with one whose signature is wrong."""
+        try:
+            found: dict[str, Any] = super().decode(crypto.decrypt(session_data, _PURPOSE))
+        except crypto.Unreadable:
+            return {}
+        return found
 
     def exists(self, session_key: str) -> bool:
         return super().exists(digest(session_key))

@@ -94,6 +94,19 @@ def test_the_table_holds_no_key_that_opens_a_session(reader: Person, client_of: 
     assert not signed_in(client)
 
 
+def test_what_a_session_holds_lies_encrypted(reader: Person, client_of: ClientOf) -> None:
+    client = client_of(reader)
+    session = client.session
+    session["note"] = "canary-session"
+    session.save()
+
+    row = Session.objects.get()
+    assert row.get_decoded()["note"] == client.session["note"] == "canary-session"
+    assert row.session_data.startswith("gAAAA")
+    Session.objects.update(session_data=row.session_data[:-8] + "AAAAAAA=")
+    assert not signed_in(client)
+
+
 def test_a_use_is_written_once_a_minute_and_at_once_from_elsewhere(
     reader: Person, client_of: ClientOf, django_assert_num_queries
 ) -> None:
