@@ -137,6 +137,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "kvadmin.middleware.SignInMiddleware",
     "kvadmin.entra.middleware.RecheckMiddleware",
+    "kvadmin.second_factors.middleware.SecondFactorMiddleware",
     "kvadmin.middleware.OwnErrorPagesMiddleware",
 ]
 ROOT_URLCONF = "kvadmin.urls"
@@ -222,6 +223,16 @@ KVADMIN_OIDC_AUTH_CONTEXT = env.text("KVADMIN_OIDC_AUTH_CONTEXT").lower()
 if KVADMIN_OIDC_AUTH_CONTEXT and not re.fullmatch(r"c[1-9][0-9]?", KVADMIN_OIDC_AUTH_CONTEXT):
     raise ImproperlyConfigured("KVADMIN_OIDC_AUTH_CONTEXT: must be the id of an authentication context, c1 to c99.")
 KVADMIN_CONTACT = env.text("KVADMIN_CONTACT", "the people who run kvadmin")
+
+# Local accounts are for the first administrator and for emergencies, so a password alone opens nothing.
+KVADMIN_REQUIRE_SECOND_FACTOR = env.switch("KVADMIN_REQUIRE_SECOND_FACTOR", default=not DEBUG)
+MFA_ADAPTER = "kvadmin.second_factors.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_TOLERANCE = 1  # clocks of phones and servers differ
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # no address is managed here
+MFA_REAUTHENTICATION_REQUIRED = False  # kvadmin.second_factors.views asks for a fresh sign-in itself
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/entra/", entra.sign_in, name="entra"),
     path("sign-in/entra/callback/", entra.callback, name="entra-callback"),
     path("sign-in/entra/check/", entra.check, name="entra-check"),
+    path("", include("kvadmin.second_factors.urls")),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("help/", views.help_page, name="help"),
     path("healthz", probes.healthz, name="healthz"),
