@@ -46,6 +46,10 @@ class Entra:
         parts = urlsplit(sent.headers["Location"])
         return f"{parts.path}?{parts.query}"
 
+    def silent_answer(self, asked: str, object_id: str = ADA) -> str:
+        """The same where Microsoft still knows the person. This provider remembers nobody, and refuses prompt=none."""
+        return self.answer(asked.replace("prompt=none", "prompt=login"), object_id)
+
     def sign_in(self, client: Client, object_id: str = ADA, target: str = "/help/") -> HttpResponse:
         """A whole sign-in; the answer of kvadmin's callback."""
         return client.get(self.answer(begin(client, target), object_id))

@@ -6,6 +6,7 @@ a value never is. What is kept lies in the session for ten minutes, for the pers
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,14 @@ def keep(request: HttpRequest, back: str) -> None:
         "fields": fields,
         "all": fields.keys() == typed.keys() and not request.FILES,
     }
+
+
+def outlive(request: HttpRequest, end: Callable[[HttpRequest], None]) -> None:
+    """End the session by `end`; what is kept waits in the new one, for the same person."""
+    kept = request.session.get(_DRAFT)
+    end(request)
+    if kept:
+        request.session[_DRAFT] = kept
 
 
 def is_ours(request: HttpRequest) -> bool:

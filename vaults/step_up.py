@@ -65,18 +65,13 @@ def require_fresh(
             reason=reason,
             move=move,
         )
-        keep(request, back)
+        drafts.keep(request, back)
     return f"{reverse('sign-in-again')}?{urlencode({'next': back})}"
 
 
 def sentence(minutes: int) -> str:
     within = "minute" if minutes == 1 else f"{minutes} minutes"
     return f"Sign in again: this asks for a sign-in within the last {within}."
-
-
-def keep(request: HttpRequest, back: str) -> None:
-    """Keep what this POST's form holds until the person is back on the page `back`."""
-    drafts.keep(request, back)
 
 
 def draft(request: HttpRequest, back: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from django.utils.http import urlencode
 
 from kvadmin.entra import claims, groups, pages, sessions
 from kvadmin.entra.claims import Identity, Refused
-from vaults import membership, step_up
+from vaults import drafts, membership, step_up
 from vaults.models import Person
 
 logger = logging.getLogger("kvadmin.entra")
@@ -208,7 +208,7 @@ def _in_words(exception: Exception | None, told: str, *, known: bool) -> Refused
 def _check_failed(request: HttpRequest, state: dict[str, Any], refused: Refused) -> HttpResponse:
     """The session ends unless Entra was merely out of reach; then it waits, and may do nothing meanwhile."""
     if request.GET.get("error") in ASKS_PERSON:
-        logout(request)
+        drafts.outlive(request, logout)
         messages.info(request, "Microsoft asks you to sign in again. You come back to where you were.")
         return redirect(f"{reverse('sign-in')}?{urlencode({'next': state.get('next') or '/'})}")
     if refused.code in {"no-role", "closed", "other-person", "wrong-tenant"}:
