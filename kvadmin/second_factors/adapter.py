@@ -9,7 +9,7 @@ from django.conf import settings
 from kvadmin import crypto
 
 PURPOSE = "second factors"
-WRONG_CODE = "This code does not fit. Type the one that the app shows now, or a recovery code that was never used."
+WRONG_CODE = "This code does not fit, or was used already. Type the one that is shown now."
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc] # allauth ships no types
