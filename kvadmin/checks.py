@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import re
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -18,6 +19,7 @@ from django.core.checks import CheckMessage, Error, Warning, register, run_check
 from django.core.exceptions import ImproperlyConfigured
 
 TAG = "kvadmin"
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SHORTEST_KEY = 50
 BOOT_FAILED = 3  # gunicorn gives up, instead of starting the worker again and again
 TALKATIVE = ("azure", "azure.core.pipeline.policies.http_logging_policy", "azure.identity", "msal", "urllib3")
@@ -125,6 +127,44 @@ def files(**_: Any) -> list[CheckMessage]:
         for name, path in named.items()
         if path and not os.access(path, os.R_OK)
     ]
+
+
+@register(TAG)
+def entra(**_: Any) -> list[CheckMessage]:
+    """E009 to E011, W006: a sign-in with Entra that would let nobody in, or believe somebody else."""
+    if not settings.KVADMIN_OIDC_CLIENT_ID:
+        return _entra_is_off()
+    named = {
+        "KVADMIN_OIDC_CLIENT_SECRET": settings.KVADMIN_OIDC_CLIENT_SECRET,
+        "KVADMIN_OIDC_TENANT_ID (or AZURE_TENANT_ID)": settings.KVADMIN_OIDC_TENANT_ID,
+        "KVADMIN_OIDC_GROUPS": settings.KVADMIN_OIDC_GROUPS,
+    }
+    missing = [name for name, value in named.items() if not value]
+    if missing:
+        text = f"KVADMIN_OIDC_CLIENT_ID is set, and needs {' and '.join(missing)}."
+        hint = "Set them, or unset KVADMIN_OIDC_CLIENT_ID; docs/entra.md tells where each comes from."
+        return [Error(text, hint=hint, id="kvadmin.E009")]
+    return _one_tenant()
+
+
+def _one_tenant() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if not GUID.fullmatch(settings.KVADMIN_OIDC_TENANT_ID):
+        hint = "It looks like 00000000-0000-0000-0000-000000000000; neither a domain nor “common” names one tenant."
+        found.append(Error("KVADMIN_OIDC_TENANT_ID is no tenant's id.", hint=hint, id="kvadmin.E010"))
+    parts = urlsplit(settings.KVADMIN_OIDC_ISSUER)
+    if parts.scheme != "https" and not (settings.DEBUG and parts.hostname in LOOPBACK):
+        hint = "Leave it empty for Entra. Another provider must be asked by https."
+        found.append(Error("KVADMIN_OIDC_ISSUER is not https.", hint=hint, id="kvadmin.E011"))
+    return found
+
+
+def _entra_is_off() -> list[CheckMessage]:
+    named = ("KVADMIN_OIDC_CLIENT_SECRET", "KVADMIN_OIDC_GROUPS", "KVADMIN_OIDC_AUTH_CONTEXT")
+    idle = [name for name in named if getattr(settings, name)]
+    hint = "Set KVADMIN_OIDC_CLIENT_ID, or unset the others."
+    text = f"{' and '.join(idle)} without KVADMIN_OIDC_CLIENT_ID: nobody can sign in with Entra."
+    return [Warning(text, hint=hint, id="kvadmin.W006")] if idle else []
 
 
 @register(TAG)

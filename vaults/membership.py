@@ -17,6 +17,11 @@ from kvadmin.entra.claims import Identity
 from vaults.models import Person
 
 
+def prepare(groups: Iterable[str]) -> None:
+    """Have these groups, so that roles can be given to them before the first of their members comes."""
+    Group.objects.bulk_create([Group(name=name) for name in sorted(set(groups))], ignore_conflicts=True)
+
+
 def known(identity: Identity) -> Person | None:
     """The account of this identity, if there is one."""
     return Person.objects.filter(tenant_id=identity.tenant_id, object_id=identity.object_id).first()
@@ -68,7 +73,7 @@ def _own_name(identity: Identity) -> str:
 def _set_groups(person: Person, wanted: set[str]) -> None:
     held = {group.name: group for group in person.groups.all()}
     joins, leaves = sorted(wanted - held.keys()), sorted(held.keys() - wanted)
-    Group.objects.bulk_create([Group(name=name) for name in joins], ignore_conflicts=True)
+    prepare(joins)
     person.groups.add(*Group.objects.filter(name__in=joins))
     person.groups.remove(*(held[name] for name in leaves))
     for name in joins:
