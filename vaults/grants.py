@@ -12,6 +12,7 @@ from audit import clock, ledger
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
+from vaults import reveals
 from vaults.models import Person, RevealPolicy, RevealRequest, State
 from vaults.requests import Kind, close, locked, on_record, remember, settle, target, to
 from vaults.rules import Refusal
@@ -78,6 +79,8 @@ def _spend(by: Person, actor: ledger.Actor, pk: int) -> _Spent:
 def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealRequest, now: datetime) -> _Spent:
     if by.pk != request.requester_id:
         raise Refusal("not-yours", "Only the person who asked may see the value.", 403)
+    if request.kind == Kind.APPROVAL and reveals.is_too_fast(actor):
+        raise Refusal(reveals.TooManyReveals.code, reveals.TooManyReveals().sentence, 429)
     if request.state == State.APPROVED:
         request.starts_at, request.ends_at = now, now + timedelta(minutes=request.minutes)
         to(request, State.ACTIVE, actor, a.SECRET_REQUEST, note=f"For {request.minutes} minutes from now.")
