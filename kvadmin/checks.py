@@ -134,8 +134,9 @@ def entra(**_: Any) -> list[CheckMessage]:
     """E009 to E011, W006: a sign-in with Entra that would let nobody in, or believe somebody else."""
     if not settings.KVADMIN_OIDC_CLIENT_ID:
         return _entra_is_off()
+    by_secret = settings.KVADMIN_OIDC_CREDENTIAL == "client-secret"
     named = {
-        "KVADMIN_OIDC_CLIENT_SECRET": settings.KVADMIN_OIDC_CLIENT_SECRET,
+        "KVADMIN_OIDC_CLIENT_SECRET": settings.KVADMIN_OIDC_CLIENT_SECRET or not by_secret,
         "KVADMIN_OIDC_TENANT_ID (or AZURE_TENANT_ID)": settings.KVADMIN_OIDC_TENANT_ID,
         "KVADMIN_OIDC_GROUPS": settings.KVADMIN_OIDC_GROUPS,
     }

@@ -206,6 +206,8 @@ ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,5/300s/key"}
 # --- Signing in: Microsoft Entra -------------------------------------------------------------------------------------
 KVADMIN_OIDC_CLIENT_ID = env.text("KVADMIN_OIDC_CLIENT_ID")
 KVADMIN_OIDC_CLIENT_SECRET = env.text("KVADMIN_OIDC_CLIENT_SECRET")
+OIDC_CREDENTIALS = ("client-secret", "managed-identity")
+KVADMIN_OIDC_CREDENTIAL = env.choice("KVADMIN_OIDC_CREDENTIAL", "client-secret", OIDC_CREDENTIALS)
 KVADMIN_OIDC_TENANT_ID = env.text("KVADMIN_OIDC_TENANT_ID", KVADMIN_TENANT_ID).lower()
 AUTHORITIES = {
     "public": "https://login.microsoftonline.com",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from kvadmin.entra.claims import GUID, Identity, Refused
-from kvadmin.gateway import entra_groups
+from kvadmin.gateway import entra
 from kvadmin.gateway.errors import GatewayError
 
 
@@ -37,7 +37,7 @@ def _asked(identity: Identity, wanted: list[str]) -> frozenset[str]:
             "groups (KVADMIN_OIDC_GRAPH).",
         )
     try:
-        return frozenset(entra_groups.member_of(identity.object_id, wanted))
+        return frozenset(entra.member_of(identity.object_id, wanted))
     except GatewayError as error:
         raise Refused(
             f"groups-{error.code}",

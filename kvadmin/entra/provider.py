@@ -8,6 +8,7 @@ from typing import Any
 
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialApp, SocialLogin, SocialToken
+from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from allauth.socialaccount.providers.oauth2.utils import generate_code_challenge
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
@@ -17,6 +18,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from kvadmin.entra import PROVIDER_ID, claims
+from kvadmin.gateway import entra
+from kvadmin.gateway.errors import GatewayError
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def app() -> SocialApp:
@@ -31,8 +36,32 @@ def app() -> SocialApp:
     )
 
 
+class EntraClient(OAuth2Client):  # type: ignore[misc] # allauth ships no types
+    """Exchanges the code for tokens, as the app registration: by its secret, or by kvadmin's own identity."""
+
+    def get_access_token(self, code: str, pkce_code_verifier: str | None = None) -> dict[str, Any]:
+        tokens: dict[str, Any] = super().get_access_token(code, pkce_code_verifier, _vouched_for())
+        return tokens
+
+
+def _vouched_for() -> dict[str, str]:
+    if settings.KVADMIN_OIDC_CREDENTIAL == "client-secret":
+        return {}
+    try:
+        token = entra.assertion()
+    except GatewayError as error:
+        raise claims.Refused(
+            f"own-identity-{error.code}",
+            "kvadmin's own identity cannot vouch for it at Microsoft, so nobody can sign in there.",
+            f"Ask {settings.KVADMIN_CONTACT} to look at KVADMIN_OIDC_CREDENTIAL. Emergency accounts still work.",
+        ) from None
+    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": token}
+
+
 class EntraAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc] # allauth ships no types
     """Where Entra is asked, and how its answer is read."""
+
+    client_class = EntraClient
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request, PROVIDER_ID)

@@ -58,7 +58,8 @@ T = TypeVar("T")
 class Cloud:
     """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with.
 
-    `directory` is Microsoft Graph, which knows people and groups; Azure Resource Graph is part of `arm`.
+    `directory` is Microsoft Graph, which knows people and groups; Azure Resource Graph is part of `arm`. `exchange` is
+    the audience of a token that stands for the secret of an app registration.
     """
 
     authority: str
@@ -67,6 +68,7 @@ class Cloud:
     arm_scope: str
     logs: str
     directory: str
+    exchange: str
     azure: AzureClouds
 
 
@@ -78,6 +80,7 @@ CLOUDS = {
         "https://management.azure.com/.default",
         "https://api.loganalytics.io",
         "https://graph.microsoft.com",
+        "api://AzureADTokenExchange",
         AzureClouds.AZURE_PUBLIC_CLOUD,
     ),
     "usgovernment": Cloud(
@@ -87,6 +90,7 @@ CLOUDS = {
         "https://management.core.usgovcloudapi.net/.default",
         "https://api.loganalytics.us",
         "https://graph.microsoft.us",
+        "api://AzureADTokenExchangeUSGov",
         AzureClouds.AZURE_US_GOVERNMENT,
     ),
     "china": Cloud(
@@ -96,6 +100,7 @@ CLOUDS = {
         "https://management.chinacloudapi.cn/.default",
         "https://api.loganalytics.azure.cn",
         "https://microsoftgraph.chinacloudapi.cn",
+        "api://AzureADTokenExchangeChina",
         AzureClouds.AZURE_CHINA_CLOUD,
     ),
 }

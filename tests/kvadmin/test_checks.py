@@ -141,6 +141,7 @@ def entra(production: Settings, **settings: object) -> None:
     right = {
         "CLIENT_ID": "33333333-3333-4333-8333-333333333333",
         "CLIENT_SECRET": "a-secret",
+        "CREDENTIAL": "client-secret",
         "TENANT_ID": "11111111-1111-4111-8111-111111111111",
         "ISSUER": "https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111/v2.0",
         "GROUPS": {"Kv.Readers": "Readers"},
@@ -151,6 +152,12 @@ def entra(production: Settings, **settings: object) -> None:
 
 def test_a_whole_set_up_of_entra_passes(production: Settings) -> None:
     entra(production)
+
+    assert found() == {}
+
+
+def test_with_its_own_identity_kvadmin_needs_no_secret(production: Settings) -> None:
+    entra(production, CLIENT_SECRET="", CREDENTIAL="managed-identity")
 
     assert found() == {}
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from urllib.parse import parse_qsl
 
 import pytest
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from django.contrib.auth.models import Group
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from audit.models import LedgerEntry
+from kvadmin.emulator.identities import audience_of
+from kvadmin.emulator.state import Azure
+from kvadmin.entra.provider import EntraClient
+from kvadmin.gateway import client as gateway
 from tests import entra as e
 from tests import factories
 from tests.entra import ADA, BOB, OTHER_TENANT, PAYMENTS, TENANT, Entra
@@ -339,8 +351,6 @@ def test_no_token_and_no_claim_is_stored(client: Client, entra: Entra) -> None:
     entra.person(family_name="Canary-claim")
     entra.sign_in(client)
 
-    from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-
     kept = str(dict(client.session))
     assert (SocialAccount.objects.count(), SocialToken.objects.count(), SocialApp.objects.count()) == (0, 0, 0)
     assert "eyJ" not in kept
@@ -349,8 +359,6 @@ def test_no_token_and_no_claim_is_stored(client: Client, entra: Entra) -> None:
 
 
 def test_a_row_of_the_database_adds_no_provider(client: Client, entra: Entra) -> None:
-    from allauth.socialaccount.models import SocialApp
-
     SocialApp.objects.create(
         provider="openid_connect", provider_id="entra", name="evil", client_id="evil", secret="x",
         settings={"server_url": "http://127.0.0.1:1"},
@@ -449,3 +457,122 @@ def test_a_group_cannot_pass_for_an_app_role_nor_the_other_way(client: Client, e
 
     assert entra.sign_in(client).status_code == 403
     assert Person.objects.count() == 0
+
+
+# --- More groups than a token holds ----------------------------------------------------------------------------------
+OVERAGE = {"roles": [], "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://evil"}}}
+
+
+@pytest.mark.parametrize("claims", [OVERAGE, {"roles": [], "hasgroups": True}])
+def test_too_many_groups_for_a_token_are_told_and_what_to_do(client: Client, entra: Entra, claims: dict) -> None:
+    entra.person(**claims)
+
+    response = entra.sign_in(client)
+
+    assert sentence(response) == (
+        "You are in more groups than Microsoft tells kvadmin at a sign-in, so your roles are not known."
+    )
+    assert Person.objects.count() == 0
+
+
+def test_an_app_role_alone_does_not_hide_that_groups_are_unknown(client: Client, entra: Entra) -> None:
+    """Whoever came in with half of their groups would lose the other half without a word."""
+    entra.sign_in(client)
+    entra.person(groups=[PAYMENTS])
+    entra.sign_in(client)
+    entra.person(**OVERAGE | {"roles": ["Kv.Readers"]})
+
+    assert entra.sign_in(Client()).status_code == 403
+    assert names_of() == {"Readers", "Payments"}
+
+
+def test_where_no_group_is_mapped_nobody_needs_to_know_them(client: Client, entra: Entra, settings) -> None:
+    settings.KVADMIN_OIDC_GROUPS = {"Kv.Readers": "Readers"}
+    entra.person(**OVERAGE | {"roles": ["Kv.Readers"]})
+
+    entra.sign_in(client)
+
+    assert names_of() == {"Readers"}
+
+
+def test_graph_is_asked_about_the_mapped_groups(client: Client, entra: Entra, azure: Azure, settings) -> None:
+    settings.KVADMIN_OIDC_GRAPH = True
+    azure.groups = {PAYMENTS: {ADA}, OTHER_TENANT: {ADA}}
+    entra.person(**OVERAGE | {"roles": ["Kv.Readers"]})
+
+    entra.sign_in(client)
+
+    assert names_of() == {"Readers", "Payments"}
+
+
+def test_where_graph_refuses_nobody_comes_in_on_a_guess(client: Client, entra: Entra, azure: Azure, settings) -> None:
+    settings.KVADMIN_OIDC_GRAPH = True
+    azure.directory_open = False
+    entra.person(**OVERAGE)
+
+    response = entra.sign_in(client)
+
+    assert sentence(response) == "Microsoft did not tell kvadmin your groups, so your roles are not known."
+    assert "User.Read.All and GroupMember.Read.All" in html.unescape(response.content.decode())
+
+
+# --- Without a secret ------------------------------------------------------------------------------------------------
+
+
+def test_kvadmins_own_identity_can_vouch_for_it_in_the_exchange_of_the_code(
+    rf: RequestFactory, azure: Azure, settings
+) -> None:
+    settings.KVADMIN_OIDC_CREDENTIAL = "managed-identity"
+    with heard() as (url, bodies):
+        client = EntraClient(rf.get("/"), e.CLIENT_ID, "", "POST", url, "https://kvadmin/callback")
+        with pytest.raises(OAuth2Error):
+            client.get_access_token("the-code", pkce_code_verifier="the-verifier")
+
+    (sent,) = bodies
+    assert audience_of(sent.pop("client_assertion")) == "api://AzureADTokenExchange"
+    assert sent == {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_id": e.CLIENT_ID,
+        "code": "the-code",
+        "code_verifier": "the-verifier",
+        "grant_type": "authorization_code",
+        "redirect_uri": "https://kvadmin/callback",
+    }
+
+
+def test_an_identity_that_cannot_vouch_is_one_sentence(client: Client, entra: Entra, settings) -> None:
+    settings.KVADMIN_EMULATOR, settings.KVADMIN_CREDENTIAL, settings.KVADMIN_TENANT_ID = "", "client-secret", ""
+    settings.KVADMIN_OIDC_CREDENTIAL = "managed-identity"
+    gateway.reset()
+
+    response = entra.sign_in(client)
+    gateway.reset()
+
+    assert sentence(response) == (
+        "kvadmin's own identity cannot vouch for it at Microsoft, so nobody can sign in there."
+    )
+
+
+@contextmanager
+def heard() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A server that keeps the forms that it is sent, and answers {}."""
+    bodies: list[dict[str, str]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            bodies.append(dict(parse_qsl(form)))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Listener) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", bodies
+        server.shutdown()
+        thread.join()
