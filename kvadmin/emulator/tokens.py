@@ -22,7 +22,7 @@ TOKEN = re.compile(r"/[\w-]+/oauth2/v2\.0/token")
 
 
 @dataclass
-class _Refused(Exception):  # noqa: N818 - Entra's own word
+class _Refused(Exception):
     """Entra's form of an error: a word of OAuth, and the number by which its documentation knows the cause."""
 
     error: str

@@ -187,6 +187,11 @@ def reset() -> None:
         shared.session.close()
 
 
+def once(name: str, make: Callable[[], T]) -> T:
+    """The process's one thing called `name`, made on first use, and anew after a fork."""
+    return _process.once(name, make)
+
+
 def transport() -> Transport:
     """The process's one transport."""
     return _process.once("transport", _transport)
@@ -215,9 +220,14 @@ def secret_client(vault_uri: str) -> SecretClient:
 
 
 def _secret_client(host: str) -> SecretClient:
+    return client_of(host, credential())
+
+
+def client_of(host: str, credential: TokenCredential) -> SecretClient:
+    """A client of the vault at this host, which `vault_host` has passed, that signs in with this credential."""
     return SecretClient(
         f"https://{host}",
-        credential(),
+        credential,
         transport=transport(),
         verify_challenge_resource=not _unchecked(urlsplit(f"https://{host}")),
         **_CALLS,
