@@ -55,6 +55,8 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc] # allaut
         asked: dict[str, Any] = state.get("data") or {}
         sociallogin.identity = identity
         sociallogin.user = PURPOSES[asked.get("for", "")](request, identity, asked)
+        if asked["for"] != SIGN_IN:  # whose session begins later
+            rights.keep(request, sociallogin.answer)
 
     def on_authentication_error(
         self,
@@ -71,7 +73,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc] # allaut
         logger.warning("Sign-in with Entra failed: %s %s", refused.code, told)
         if (state.get("data") or {}).get("for") == CHECK:
             raise ImmediateHttpResponse(_check_failed(request, state, refused))
-        raise ImmediateHttpResponse(pages.failed(request, refused, told))
+        raise ImmediateHttpResponse(pages.failed(request, refused, told, _back(state)))
 
 
 class _Session(requests.Session):
@@ -178,9 +180,14 @@ def _signed_in(request: HttpRequest, sociallogin: SocialLogin | None = None, **k
     if sociallogin is not None:
         sessions.confirm(request, sociallogin.identity)
         step_up.proved(request, sociallogin.identity.auth_time)
+        rights.keep(request, sociallogin.answer)
 
 
 # --- When it fails ---------------------------------------------------------------------------------------------------
+
+
+def _back(state: dict[str, Any]) -> str:
+    return str(state.get("next") or reverse("home"))
 
 
 def _told(request: HttpRequest, exception: Exception | None) -> str:
@@ -210,7 +217,7 @@ def _check_failed(request: HttpRequest, state: dict[str, Any], refused: Refused)
     if request.GET.get("error") in ASKS_PERSON:
         drafts.outlive(request, logout)
         messages.info(request, "Microsoft asks you to sign in again. You come back to where you were.")
-        return redirect(f"{reverse('sign-in')}?{urlencode({'next': state.get('next') or '/'})}")
+        return redirect(f"{reverse('sign-in')}?{urlencode({'next': _back(state)})}")
     if refused.code in {"no-role", "closed", "other-person", "wrong-tenant"}:
         logout(request)
-    return pages.failed(request, refused, _told(request, None))
+    return pages.failed(request, refused, _told(request, None), _back(state))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -64,7 +66,7 @@ def leaving(request: HttpRequest, url: str) -> HttpResponse:
     return render(request, "entra_leaving.html", {"url": url})
 
 
-def failed(request: HttpRequest, refused: Refused, code: str) -> HttpResponse:
-    """403, with the reason in a sentence, and a code for whoever is asked."""
-    context = {"refused": refused, "code": code or refused.code}
+def failed(request: HttpRequest, refused: Refused, code: str, back: str) -> HttpResponse:
+    """403, with the reason in a sentence, and a code for whoever is asked. `back` is where the sign-in would lead."""
+    context = {"refused": refused, "code": code or refused.code, "next": back, "next_query": urlencode({"next": back})}
     return render(request, "entra_failed.html", context, status=403)

@@ -86,12 +86,17 @@ class EntraAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc] # allauth 
         return config
 
     def complete_login(self, request: HttpRequest, app: SocialApp, token: SocialToken, **kwargs: Any) -> SocialLogin:
-        """The sign-in that the ID token stands for. The access token is not used, and Graph's userinfo not asked."""
+        """The sign-in that the ID token stands for. Graph's userinfo is not asked.
+
+        The access token is of use only where kvadmin acts on behalf of people: see vaults/rights.py.
+        """
         with get_adapter(request).get_requests_session() as session:
             answer = session.get(self.openid_config["jwks_uri"])
             answer.raise_for_status()
             found = claims.verified(str(kwargs["response"].get("id_token", "")), answer.json())
-        return self.get_provider().sociallogin_from_response(request, found)
+        login = self.get_provider().sociallogin_from_response(request, found)
+        login.answer = kwargs["response"]
+        return login
 
 
 class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc] # allauth ships no types
@@ -101,6 +106,11 @@ class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc] # allauth ship
 
     def get_oauth2_adapter(self, request: HttpRequest) -> EntraAdapter:
         return EntraAdapter(request)
+
+    def get_default_scope(self) -> list[str]:
+        """What is asked for at the sign-in; with kvadmin's own scope, where it acts on behalf of people."""
+        scope: list[str] = super().get_default_scope()
+        return scope if settings.KVADMIN_ON_BEHALF_OF == "off" else [*scope, settings.KVADMIN_ON_BEHALF_OF_SCOPE]
 
     def get_pkce_params(self) -> dict[str, str]:
         params: dict[str, str] = generate_code_challenge()

@@ -23,8 +23,12 @@ from kvadmin.http import next_page
 @require_POST
 @login_not_required
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Begin a sign-in. A POST, so that no link from elsewhere can begin one."""
-    return _lead(request, "login", SIGN_IN)
+    """Begin a sign-in. A POST, so that no link from elsewhere can begin one.
+
+    Microsoft remembers who was signed in, and asks for another account only when it is told to.
+    """
+    params = {"prompt": "select_account"} if request.POST.get("account") == "another" else {}
+    return _lead(request, "login", SIGN_IN, **params)
 
 
 def sign_in_again(request: HttpRequest) -> HttpResponse:

@@ -344,6 +344,20 @@ def test_a_provider_that_does_not_answer_is_one_sentence(client: Client, entra: 
     assert (response.status_code, sentence(response)) == (403, "Microsoft cannot be reached at the moment.")
 
 
+def test_whoever_is_refused_may_choose_another_account_and_still_come_to_the_page(client: Client, entra: Entra) -> None:
+    """Without being told to, Microsoft takes the same account again, and nobody gets any further."""
+    entra.person(roles=[])
+    page = entra.sign_in(client).content.decode()
+    assert '<input type="hidden" name="next" value="/help/">' in page
+    assert 'name="account" value="another"' in page
+
+    sent = e.leads_to(client.post("/sign-in/entra/", {"next": "/help/", "account": "another"}))
+    entra.person(BOB, name="Bob Byrd", preferred_username="bob@contoso.example")
+
+    assert e.asked(sent)["prompt"] == "select_account"
+    assert client.get(entra.answer(sent, BOB))["Location"] == "/help/"
+
+
 # --- What is kept ----------------------------------------------------------------------------------------------------
 
 
