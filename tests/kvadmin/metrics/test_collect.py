@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -27,6 +29,7 @@ from kvadmin.metrics import collect, tallies
 from kvadmin.metrics.models import Tally
 from tests import factories
 from tests.kvadmin import jobs_for_tests as jobs
+from tests.reference import ROOT
 from vaults.models import Health, Person, SyncRun
 
 pytestmark = pytest.mark.django_db
@@ -252,6 +255,23 @@ def test_it_costs_as_many_queries_for_three_as_for_one() -> None:
         collect.text()
 
     assert len(three) == len(one) == 10
+
+
+def families() -> set[str]:
+    return set(re.findall(r"^# TYPE (\w+)", collect.text().decode(), re.MULTILINE))
+
+
+def test_the_documentation_explains_each_and_no_other() -> None:
+    explained = re.findall(r"^\| `(kvadmin_\w+)` ", (ROOT / "docs/operations.md").read_text("utf-8"), re.MULTILINE)
+
+    assert sorted(explained) == sorted(families())
+
+
+def test_the_rules_for_alerts_ask_for_numbers_that_exist() -> None:
+    rules = yaml.safe_load((ROOT / "docs/alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
+
+    asked = {name for rule in rules for name in re.findall(r"kvadmin_\w+", rule["expr"])}
+    assert {name.removesuffix("_bucket") for name in asked} - families() == set()
 
 
 def test_no_name_is_in_it(reader: Person, client_of: Callable[[Person], Client]) -> None:
