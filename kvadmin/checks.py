@@ -169,19 +169,41 @@ def _entra_is_off() -> list[CheckMessage]:
 
 
 @register(TAG)
-def many_processes(**_: Any) -> list[CheckMessage]:
-    """W001, W002: what one web process does well, and several do not."""
-    if not os.environ.get("WEB_CONCURRENCY", "1").isdigit() or int(os.environ.get("WEB_CONCURRENCY", "1")) < 2:
+def on_behalf_of(**_: Any) -> list[CheckMessage]:
+    """E012: nobody has a token of their own where nobody signs in with Entra."""
+    if settings.KVADMIN_ON_BEHALF_OF == "off" or settings.KVADMIN_OIDC_CLIENT_ID:
         return []
+    text = f"KVADMIN_ON_BEHALF_OF={settings.KVADMIN_ON_BEHALF_OF} needs sign-in with Entra."
+    hint = "Set KVADMIN_OIDC_CLIENT_ID and what belongs to it, or KVADMIN_ON_BEHALF_OF=off; see docs/entra.md."
+    return [Error(text, hint=hint, id="kvadmin.E012")]
+
+
+@register(TAG)
+def hosts(**_: Any) -> list[CheckMessage]:
+    """E013: a server that answers to any name writes any name into its addresses."""
+    wide = [host for host in settings.ALLOWED_HOSTS if host.strip(".") in {"*", ""}]
+    if settings.DEBUG or not wide:
+        return []
+    hint = "Name the hosts by which people open kvadmin."
+    return [Error("KVADMIN_ALLOWED_HOSTS allows every host.", hint=hint, id="kvadmin.E013")]
+
+
+@register(TAG)
+def many_processes(**_: Any) -> list[CheckMessage]:
+    """W001, W002: what one web process does well, and several do not.
+
+    PostgreSQL is a sign of several, too: replicas that know nothing of each other each start one process.
+    """
+    several = os.environ.get("WEB_CONCURRENCY", "1").isdigit() and int(os.environ.get("WEB_CONCURRENCY", "1")) > 1
+    sqlite = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
     found: list[CheckMessage] = []
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if several and sqlite:
         hint = "Point DATABASE_URL at PostgreSQL, or run one web process with more threads."
         found.append(Warning("WEB_CONCURRENCY starts several processes on SQLite.", hint=hint, id="kvadmin.W001"))
-    if settings.CACHES["default"]["BACKEND"].endswith("LocMemCache"):
-        hint = "Point CACHE_URL at a shared cache, so that sign-in limits count across processes."
-        found.append(
-            Warning("WEB_CONCURRENCY starts several processes without a shared cache.", hint=hint, id="kvadmin.W002")
-        )
+    if (several or not sqlite) and settings.CACHES["default"]["BACKEND"].endswith("LocMemCache"):
+        text = "Several processes, as PostgreSQL or WEB_CONCURRENCY suggests, would share no cache."
+        hint = "Point CACHE_URL at a shared one: bad sign-ins and used codes of second factors are counted there."
+        found.append(Warning(text, hint=hint, id="kvadmin.W002"))
     return found
 
 

@@ -60,6 +60,9 @@ KVADMIN_CHECKPOINT_FILE = env.text("KVADMIN_CHECKPOINT_FILE")
 KVADMIN_REVEAL_SECONDS = env.number("KVADMIN_REVEAL_SECONDS", 30, low=5, high=600)
 KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, high=10_000)
 
+# Whose Azure rights a reveal uses: kvadmin's; the person's where no approval is needed; or the person's always.
+KVADMIN_ON_BEHALF_OF = env.choice("KVADMIN_ON_BEHALF_OF", "off", ("off", "direct", "always"))
+
 # --- Notices ---------------------------------------------------------------------------------------------------------
 # Apprise knows many more; these are the ones that kvadmin has tried, and none of them runs a program or writes a file.
 CHANNELS = ("mailto", "mailtos", "slack", "workflows", "json", "jsons", "pagerduty", "opsgenie")
@@ -206,6 +209,10 @@ ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,5/300s/key"}
 # --- Signing in: Microsoft Entra -------------------------------------------------------------------------------------
 KVADMIN_OIDC_CLIENT_ID = env.text("KVADMIN_OIDC_CLIENT_ID")
 KVADMIN_OIDC_CLIENT_SECRET = env.text("KVADMIN_OIDC_CLIENT_SECRET")
+# Asked for at the sign-in where kvadmin acts on behalf of people, so that their token is one for kvadmin.
+KVADMIN_ON_BEHALF_OF_SCOPE = env.text(
+    "KVADMIN_ON_BEHALF_OF_SCOPE", f"api://{KVADMIN_OIDC_CLIENT_ID}/user_impersonation"
+)
 OIDC_CREDENTIALS = ("client-secret", "managed-identity")
 KVADMIN_OIDC_CREDENTIAL = env.choice("KVADMIN_OIDC_CREDENTIAL", "client-secret", OIDC_CREDENTIALS)
 KVADMIN_OIDC_TENANT_ID = env.text("KVADMIN_OIDC_TENANT_ID", KVADMIN_TENANT_ID).lower()

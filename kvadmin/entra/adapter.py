@@ -24,7 +24,7 @@ from django.utils.http import urlencode
 
 from kvadmin.entra import claims, groups, pages, sessions
 from kvadmin.entra.claims import Identity, Refused
-from vaults import drafts, membership, step_up
+from vaults import drafts, membership, rights, step_up
 from vaults.models import Person
 
 logger = logging.getLogger("kvadmin.entra")

@@ -13,11 +13,13 @@ from pytest_django import Settings
 from tests.processes import environment, python
 
 KEY = "0123456789" * 5
+NO_SHARED_CACHE = "Several processes, as PostgreSQL or WEB_CONCURRENCY suggests, would share no cache."
 
 
 @pytest.fixture
-def production(settings: Settings) -> Settings:
+def production(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A set-up that nothing is wrong with."""
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
     settings.DEBUG = False
     settings.SECRET_KEY = KEY
     settings.KVADMIN_EMULATOR = ""
@@ -201,12 +203,33 @@ def test_many_web_processes_are_warned_of_what_they_do_not_share(
     production: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
-    production.DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"
 
     assert found() == {
         "kvadmin.W001": "WEB_CONCURRENCY starts several processes on SQLite.",
-        "kvadmin.W002": "WEB_CONCURRENCY starts several processes without a shared cache.",
+        "kvadmin.W002": NO_SHARED_CACHE,
     }
+
+
+def test_replicas_of_one_process_each_are_warned_of_the_cache_that_they_do_not_share(
+    production: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(production.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
+
+    assert found() == {"kvadmin.W002": NO_SHARED_CACHE}
+
+
+@pytest.mark.parametrize("hosts", [["*"], ["kvadmin.example.com", "*"], ["."]])
+def test_a_server_that_answers_to_any_name_is_refused(production: Settings, hosts: list[str]) -> None:
+    production.ALLOWED_HOSTS = hosts
+
+    assert found() == {"kvadmin.E013": "KVADMIN_ALLOWED_HOSTS allows every host."}
+
+
+@pytest.mark.parametrize("mode", ["direct", "always"])
+def test_acting_on_behalf_of_people_needs_people_who_sign_in_with_entra(production: Settings, mode: str) -> None:
+    production.KVADMIN_ON_BEHALF_OF = mode
+
+    assert found() == {"kvadmin.E012": f"KVADMIN_ON_BEHALF_OF={mode} needs sign-in with Entra."}
 
 
 def test_plain_http_in_production_is_warned_of(production: Settings) -> None:
