@@ -28,3 +28,10 @@ _memory = "/dev/shm"  # noqa: S108 - Linux's own file system in memory; the file
 worker_tmp_dir = _memory if Path(_memory).is_dir() else None
 # gunicorn would open a socket in the home directory through which it can be steered.
 control_socket_disable = True
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """What this process has counted and not written yet is not lost when it stops in good order."""
+    from kvadmin.metrics import tallies  # noqa: PLC0415 - not before the process has its settings
+
+    tallies.flush()

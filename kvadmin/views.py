@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from structlog.contextvars import get_contextvars
 
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions
@@ -140,7 +141,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return unavailable(request, error)
     if isinstance(error, (OperationalError, InterfaceError)):
         return _answer(request, 503, "kvadmin's database does not answer, so nothing was done. Try again shortly.")
-    return _answer(request, 500, SORRY)
+    return _answer(request, 500, SORRY, request_id=str(get_contextvars().get("request_id", "")))
 
 
 def unavailable(request: HttpRequest, exception: LedgerUnavailable) -> HttpResponse:

@@ -27,6 +27,7 @@ from kvadmin.metrics.models import Tally
 from vaults.models import SyncRun, Vault
 
 Phase = LedgerEntry.Phase
+Found = dict[tuple[str, ...], float]  # amounts by the values of their labels
 
 
 def text() -> bytes:
@@ -59,14 +60,14 @@ def _gauge(name: str, what: str, value: float | None) -> GaugeMetricFamily:
     return gauge
 
 
-def _labelled(name: str, what: str, labels: list[str], found: dict[tuple[str, ...], int]) -> GaugeMetricFamily:
+def _labelled(name: str, what: str, labels: list[str], found: Found) -> GaugeMetricFamily:
     gauge = GaugeMetricFamily(name, what, labels=labels)
     for values, amount in sorted(found.items()):
         gauge.add_metric(values, amount)
     return gauge
 
 
-def _counter(name: str, what: str, labels: list[str], found: dict[tuple[str, ...], float]) -> CounterMetricFamily:
+def _counter(name: str, what: str, labels: list[str], found: Found) -> CounterMetricFamily:
     counter = CounterMetricFamily(name, what, labels=labels)
     for values, amount in sorted(found.items()):
         counter.add_metric(values, amount)
@@ -129,13 +130,14 @@ def _inventory(now: datetime) -> Iterator[Metric]:
     swept = SyncRun.objects.filter(state=SyncRun.State.DONE).aggregate(at=Max("finished_at"))["at"]
     health = Vault.objects.order_by().values_list("health").annotate(n=Count("pk"))
     yield _gauge("kvadmin_sync_age_seconds", "Since the last sweep that came to its end.", _age(swept, now))
-    yield _labelled("kvadmin_vaults", "Vaults by health.", ["health"], {(word,): count for word, count in health})
+    found: Found = {(word,): count for word, count in health}
+    yield _labelled("kvadmin_vaults", "Vaults by health.", ["health"], found)
 
 
 def _access_log(now: datetime) -> Iterator[Metric]:
     logs = Watermark.objects.aggregate(last=Min("complete_up_to"), failing=Count("pk", filter=~Q(code="")))
     open_findings = Finding.objects.filter(acknowledged_at=None).order_by().values_list("severity")
-    found = {(severity,): count for severity, count in open_findings.annotate(n=Count("pk"))}
+    found: Found = {(severity,): count for severity, count in open_findings.annotate(n=Count("pk"))}
     what = "How far the log that is furthest behind has been taken in, counted back from now."
     yield _gauge("kvadmin_ingest_lag_seconds", what, _age(logs["last"], now))
     yield _gauge("kvadmin_ingest_failing_logs", "Logs whose last look failed.", logs["failing"])
@@ -164,8 +166,8 @@ def _tallies() -> Iterator[Metric]:
     found: dict[str, dict[str, float]] = {}
     for name, label, amount in Tally.objects.values_list("name", "label", "amount"):
         found.setdefault(name, {})[label] = amount
-    errors = {(code,): amount for code, amount in found.get(tallies.AZURE_ERRORS, {}).items()}
-    answers = {(status,): amount for status, amount in found.get(tallies.RESPONSES, {}).items()}
+    errors: Found = {(code,): amount for code, amount in found.get(tallies.AZURE_ERRORS, {}).items()}
+    answers: Found = {(status,): amount for status, amount in found.get(tallies.RESPONSES, {}).items()}
     yield _counter("kvadmin_azure_errors", "Calls to Azure that failed, by kvadmin's code.", ["code"], errors)
     yield _counter("kvadmin_responses", "Answers by the class of their status.", ["status"], answers)
     yield _latency(found.get(tallies.REQUESTS, {}), found.get(tallies.SECONDS, {}))

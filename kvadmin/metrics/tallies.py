@@ -9,7 +9,6 @@ import bisect
 import logging
 import threading
 import time
-from collections import Counter
 from typing import Any
 
 from django.conf import settings
@@ -34,14 +33,18 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self.counts: dict[tuple[str, str], float] = {}
         self.written_at = time.monotonic()
+
+    def put(self, name: str, label: str, amount: float) -> None:
+        with self.lock:
+            self.counts[name, label] = self.counts.get((name, label), 0) + amount
 
     def take(self) -> list[tuple[str, str, float]]:
         with self.lock:
-            taken, self.counts, self.written_at = self.counts, Counter(), time.monotonic()
+            taken, self.counts, self.written_at = self.counts, {}, time.monotonic()
         # In one order for all, so that two processes never wait for each other's rows.
-        return sorted((name, label, float(amount)) for (name, label), amount in taken.items())
+        return sorted((name, label, amount) for (name, label), amount in taken.items())
 
 
 _waiting = _Waiting()
@@ -50,8 +53,7 @@ _waiting = _Waiting()
 def add(name: str, label: str = "", amount: float = 1) -> None:
     """Count something; nothing while nobody asks for metrics."""
     if settings.KVADMIN_METRICS_TOKEN:
-        with _waiting.lock:
-            _waiting.counts[name, label] += amount  # type: ignore[assignment] # a sum of seconds is counted as well
+        _waiting.put(name, label, amount)
 
 
 def request_took(route: str, status: int, seconds: float) -> None:
@@ -77,5 +79,5 @@ def flush() -> None:
             cursor.executemany(_ADD, taken)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("Metrics could not be written: %s", type(error).__name__)
-        with _waiting.lock:
-            _waiting.counts.update({(name, label): amount for name, label, amount in taken})  # type: ignore[call-overload]
+        for count in taken:
+            _waiting.put(*count)

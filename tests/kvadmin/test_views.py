@@ -357,6 +357,16 @@ def test_a_crash_gives_nothing_away(reader: Person, where: str, status: int, sen
 
 
 @broken_pages
+def test_the_crash_page_names_the_request_by_which_its_lines_are_found(reader: Person) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(reader)
+
+    response = client.get("/crash/")
+
+    assert f"There this request is <code>{response['X-Request-ID']}</code>." in response.content.decode()
+
+
+@broken_pages
 def test_the_crash_page_asks_the_database_for_nothing(reader: Person, django_assert_num_queries) -> None:
     client = Client(raise_request_exception=False)
     client.force_login(reader)
