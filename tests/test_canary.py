@@ -132,7 +132,8 @@ def test_no_page_is_forgotten_here(ada: Client) -> None:
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
     acts |= {"acknowledge", "backfill", "save-view", "delete-view", *EXPORTS}
-    outside = {"sign-in", "healthz", "readyz", "metrics"}
+    acts |= {"entra"}
+    outside = {"sign-in", "account_login", "entra-callback", "entra-check", "healthz", "readyz", "metrics"}
 
     opened = {resolve(path.partition("?")[0]).url_name for path in pages()}
 
