@@ -55,11 +55,13 @@ class Somebody:
     token: str = ""
     turn: int = 0
 
-    def live(self) -> None:
+    def __post_init__(self) -> None:
         import requests
 
         self.session = requests.Session()
         self.session.cookies.set("sessionid", self.cookie)
+
+    def live(self) -> None:
         try:
             while not self.stop.is_set():
                 self.turn += 1
@@ -167,6 +169,18 @@ class Processes:
             process.terminate()
         return [process.wait() for process in living]
 
+    def end(self) -> None:
+        """None is left, however the test went."""
+        for process in self.all:
+            if process.poll() is None:
+                self.kill(process)
+
+
+def refuses(port: int) -> bool:
+    """Whether nobody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
 
 def _answers(port: int) -> bool:
     import requests
@@ -177,7 +191,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -249,7 +263,7 @@ class Report:
 def run(seconds: float, folder: Path) -> Report:
     """Everything, for so many seconds of load, on the database that Django is connected to."""
     record, stop, killed = Record(), threading.Event(), []
-    ports = [_free_port(), _free_port()]
+    ports = [free_port(), free_port()]
     with emulator() as (azure, door):
         everybody = people(ports, record, stop)
         processes = Processes(environment(door), folder)
@@ -275,9 +289,7 @@ def run(seconds: float, folder: Path) -> Report:
             codes = processes.stop()
         finally:
             stop.set()
-            for process in processes.all:
-                if process.poll() is None:
-                    processes.kill(process)
+            processes.end()
         return _judge(record, ports[0], azure, folder, codes)
 
 

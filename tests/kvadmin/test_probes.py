@@ -7,6 +7,8 @@ from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
+from tests.processes import manage
+
 TOKEN = "a-token-for-prometheus-only"
 
 
@@ -71,6 +73,13 @@ def test_probes_call_by_an_address_that_no_browser_may_use(client: Client, db: N
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_probes_are_asked_by_get_only(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405
+
+
+def test_a_token_that_can_be_guessed_stops_the_start() -> None:
+    process = manage("check", KVADMIN_METRICS_TOKEN="metrics")
+
+    assert process.communicate()[0] == "kvadmin cannot start: KVADMIN_METRICS_TOKEN: needs 20 characters or more.\n"
+    assert process.returncode == 1
 
 
 def test_without_a_token_there_are_no_metrics(client: Client) -> None:

@@ -25,6 +25,7 @@ from kvadmin.emulator.state import Azure
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.jobs.models import WorkerBeat
+from kvadmin.jobs.worker import Clock
 from kvadmin.metrics import collect, tallies
 from kvadmin.metrics.models import Tally
 from tests import factories
@@ -217,6 +218,14 @@ def test_what_could_not_be_written_is_written_the_next_time() -> None:
         cursor.execute("ALTER TABLE elsewhere RENAME TO metrics_tally")
 
     assert told("kvadmin_azure_errors_total") == {("throttled",): 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_worker_counted_is_written_by_its_clock() -> None:
+    tallies.add(tallies.AZURE_ERRORS, "throttled")
+
+    with Clock("tests"):
+        assert list(Tally.objects.values_list("name", "label", "amount")) == [("azure-errors", "throttled", 1)]
 
 
 def test_while_nobody_asks_nothing_is_counted(settings) -> None:
