@@ -228,6 +228,7 @@ KVADMIN_OIDC_ISSUER = env.text(
 KVADMIN_OIDC_GROUPS = env.pairs("KVADMIN_OIDC_GROUPS")
 KVADMIN_OIDC_GRAPH = env.switch("KVADMIN_OIDC_GRAPH")
 KVADMIN_OIDC_RECHECK_MINUTES = env.number("KVADMIN_OIDC_RECHECK_MINUTES", 60, low=5, high=1440)
+KVADMIN_OIDC_FORGET_DAYS = env.number("KVADMIN_OIDC_FORGET_DAYS", 30, low=8, high=365)
 KVADMIN_OIDC_AUTH_CONTEXT = env.text("KVADMIN_OIDC_AUTH_CONTEXT").lower()
 if KVADMIN_OIDC_AUTH_CONTEXT and not re.fullmatch(r"c[1-9][0-9]?", KVADMIN_OIDC_AUTH_CONTEXT):
     raise ImproperlyConfigured("KVADMIN_OIDC_AUTH_CONTEXT: must be the id of an authentication context, c1 to c99.")

@@ -7,14 +7,18 @@ groups are exactly those that Entra told last, and each change is a row in the l
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models import Q
 
 from audit import ledger
 from kvadmin import actions as a
 from kvadmin.entra.claims import Identity
 from vaults.models import Person
+
+ENTRA_SAYS = "as Entra says"
 
 
 def prepare(groups: Iterable[str]) -> None:
@@ -46,10 +50,23 @@ def join(identity: Identity, groups: Iterable[str]) -> Person:
     return person
 
 
-def leave(person: Person) -> None:
-    """Entra knows this person in no group of kvadmin's any more."""
+def leave(person: Person, why: str = ENTRA_SAYS) -> None:
+    """This person is in no group of kvadmin's any more."""
     with transaction.atomic():
-        _set_groups(Person.objects.select_for_update().get(pk=person.pk), set())
+        _set_groups(Person.objects.select_for_update().get(pk=person.pk), set(), why)
+
+
+def forget(before: datetime) -> int:
+    """Take everybody out of their groups whom Entra has not vouched for since then; how many. A sign-in brings back.
+
+    Nobody can use a role without a session, which Entra confirms. But whoever has left would go on counting among those
+    who can decide requests, and be written to.
+    """
+    absent = Q(last_login__lt=before) | Q(last_login=None, date_joined__lt=before)
+    people = list(Person.objects.filter(absent, groups__isnull=False).exclude(object_id="").distinct())
+    for person in people:
+        leave(person, f"as there was no sign-in since {(person.last_login or person.date_joined):%Y-%m-%d}")
+    return len(people)
 
 
 def _rename(person: Person, identity: Identity) -> None:
@@ -70,17 +87,17 @@ def _own_name(identity: Identity) -> str:
     return f"{identity.user_name or 'entra'}+{identity.object_id[:8]}"
 
 
-def _set_groups(person: Person, wanted: set[str]) -> None:
+def _set_groups(person: Person, wanted: set[str], why: str = ENTRA_SAYS) -> None:
     held = {group.name: group for group in person.groups.all()}
     joins, leaves = sorted(wanted - held.keys()), sorted(held.keys() - wanted)
     prepare(joins)
     person.groups.add(*Group.objects.filter(name__in=joins))
     person.groups.remove(*(held[name] for name in leaves))
     for name in joins:
-        _record(person, f"joined the group {name}")
+        _record(person, f"joined the group {name}, {why}")
     for name in leaves:
-        _record(person, f"left the group {name}")
+        _record(person, f"left the group {name}, {why}")
 
 
 def _record(person: Person, what: str) -> None:
-    ledger.record(a.ROLE_ASSIGN, ledger.CLOCK, note=f"{person} ({person.username}) {what}, as Entra says")
+    ledger.record(a.ROLE_ASSIGN, ledger.CLOCK, note=f"{person} ({person.username}) {what}")

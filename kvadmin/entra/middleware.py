@@ -35,7 +35,9 @@ class RecheckMiddleware:
         self, request: Request, view: Callable[..., HttpResponse], args: object, kwargs: object
     ) -> HttpResponse | None:
         name = request.resolver_match.url_name if request.resolver_match else ""
-        if not getattr(view, "login_required", True) or name in ALWAYS or not sessions.is_due(request):
+        if not getattr(view, "login_required", True) or not sessions.is_due(request):
+            return None
+        if is_on() and name in ALWAYS:
             return None
         return _ask_entra(request) if is_on() else _sign_out(request)
 

@@ -235,10 +235,18 @@ def test_local_accounts_are_not_asked_anything(client: Client, entra: Entra, aud
     assert client.get(CHECK).status_code == 404
 
 
-def test_when_entra_is_turned_off_its_sessions_end(ada: Client, settings) -> None:
+@pytest.mark.parametrize("path", ["/audit/", "/sign-in/again/", CHECK])
+def test_when_entra_is_turned_off_its_sessions_end(ada: Client, settings, path: str) -> None:
     settings.KVADMIN_OIDC_CLIENT_ID = ""
 
-    response = ada.get("/audit/")
+    response = ada.get(path)
 
-    assert response["Location"] == "/sign-in/?next=/audit/"
+    assert response["Location"] == f"/sign-in/?next={path}"
     assert not is_signed_in(ada)
+
+
+def test_people_of_entra_need_no_second_factor_of_kvadmins(client: Client, entra: Entra, settings) -> None:
+    settings.KVADMIN_REQUIRE_SECOND_FACTOR = True
+    entra.sign_in(client)
+
+    assert client.get("/help/").status_code == 200

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from audit.models import LedgerEntry
 from kvadmin.entra.claims import Identity
 from tests.entra import ADA, BOB, TENANT
-from vaults import membership
+from vaults import membership, tasks
 from vaults.models import Person
 
 WHO = Identity(
@@ -71,6 +73,37 @@ def test_a_name_that_is_free_again_is_taken_back() -> None:
     renamed = replace(WHO, user_name="ada.king@contoso.example")
 
     assert membership.join(renamed, ["Readers"]).username == "ada.king@contoso.example"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("days", "left"), [(29, ["Readers"]), (31, [])])
+def test_who_has_not_come_for_a_month_is_in_no_group_until_the_next_sign_in(days: int, left: list[str]) -> None:
+    person = membership.join(WHO, ["Readers"])
+    Person.objects.update(last_login=timezone.now() - timedelta(days=days))
+
+    assert tasks.forget_absent.call() == (0 if left else 1)
+    assert names(person) == left
+    assert names(membership.join(WHO, ["Readers"])) == ["Readers"]
+
+
+@pytest.mark.django_db
+def test_the_ledger_says_since_when_somebody_has_not_come() -> None:
+    membership.join(WHO, ["Readers"])
+    Person.objects.update(last_login=datetime(2026, 3, 1, tzinfo=UTC))
+
+    membership.forget(datetime(2026, 4, 1, tzinfo=UTC))
+
+    note = LedgerEntry.objects.latest("seq").note
+    assert note == "Ada Lovelace (ada@contoso.example) left the group Readers, as there was no sign-in since 2026-03-01"
+
+
+@pytest.mark.django_db
+def test_local_accounts_are_never_forgotten() -> None:
+    local = Person.objects.create_user("bob", last_login=timezone.now() - timedelta(days=4000))
+    local.groups.add(Group.objects.create(name="Readers"))
+
+    assert membership.forget(timezone.now()) == 0
+    assert names(local) == ["Readers"]
 
 
 @pytest.mark.django_db(transaction=True)
