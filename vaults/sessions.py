@@ -66,10 +66,11 @@ class SessionStore(db.SessionStore):
         """The session's content is encrypted: it may hold a token, or the secret of a second factor in the making."""
         return crypto.encrypt(super().encode(session_dict), _PURPOSE)
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """An unreadable session is empty, as Django does it with one whose signature is wrong."""
+        text = session_data.decode() if isinstance(session_data, bytes) else session_data
         try:
-            found: dict[str, Any] = super().decode(crypto.decrypt(session_data, _PURPOSE))
+            found: dict[str, Any] = super().decode(crypto.decrypt(text, _PURPOSE))
         except crypto.Unreadable:
             return {}
         return found

@@ -22,7 +22,7 @@ def is_local(person: Person | AnonymousUser) -> bool:
 
 
 def has_one(person: Person) -> bool:
-    return Authenticator.objects.filter(user=person, type__in=MAIN).exists()
+    return bool(Authenticator.objects.filter(user=person, type__in=MAIN).exists())
 
 
 def is_missing(request: HttpRequest) -> bool:

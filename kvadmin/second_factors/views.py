@@ -20,7 +20,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.forms import Form
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
@@ -28,6 +28,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from kvadmin import second_factors
+from kvadmin.http import Request
 from kvadmin.second_factors.adapter import MFAAdapter
 from vaults import step_up
 from vaults.views.roles import signed_in
@@ -37,7 +38,7 @@ INDEX = reverse_lazy("second-factors")
 
 
 @require_safe
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: Request) -> HttpResponse:
     """One's own second factors, and what can be added."""
     person = signed_in(request)
     held = list(Authenticator.objects.filter(user=person).order_by("id"))
@@ -58,7 +59,7 @@ def index(request: HttpRequest) -> HttpResponse:
 class _Own:
     """A view for the owner of a local account, who has just signed in."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def dispatch(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not second_factors.is_local(signed_in(request)):
             raise Http404
         if not step_up.is_fresh(request, FRESH_MINUTES):
