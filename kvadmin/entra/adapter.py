@@ -32,6 +32,9 @@ SECONDS = 10  # that Entra may take for one answer
 SIGN_IN, AGAIN, CHECK = "sign-in", "again", "check"
 # Entra cannot confirm a session without showing a page. (OpenID Connect Core 1.0, 3.1.2.6)
 ASKS_PERSON = {"login_required", "interaction_required", "consent_required", "account_selection_required"}
+# The refusals that end the session which they are about. Where Entra is merely out of reach, a session that is due
+# waits, and may do nothing meanwhile.
+ENDING = {AGAIN: {"no-role", "closed"}, CHECK: {"no-role", "closed", "other-person", "wrong-tenant"}}
 ENTRA_CODE = re.compile(r"AADSTS\d{4,7}")
 
 
@@ -71,8 +74,11 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc] # allaut
         told = _told(request, exception)
         refused = exception if isinstance(exception, Refused) else _in_words(exception, told, known=bool(state))
         logger.warning("Sign-in with Entra failed: %s %s", refused.code, told)
-        if (state.get("data") or {}).get("for") == CHECK:
-            raise ImmediateHttpResponse(_check_failed(request, state, refused))
+        purpose = (state.get("data") or {}).get("for")
+        if purpose == CHECK and request.GET.get("error") in ASKS_PERSON:
+            raise ImmediateHttpResponse(_to_the_sign_in(request, state))
+        if refused.code in ENDING.get(purpose, ()):
+            logout(request)
         raise ImmediateHttpResponse(pages.failed(request, refused, told, _back(state)))
 
 
@@ -156,21 +162,20 @@ def _just_now(identity: Identity, asked_at: float) -> None:
         raise Refused(
             "no-auth-time",
             "Microsoft did not tell when you proved who you are, so this sign-in does not count as fresh.",
-            f"{settings.KVADMIN_CONTACT[:1].upper()}{settings.KVADMIN_CONTACT[1:]} can mend it: the app registration "
-            "needs the optional claim auth_time in its ID token.",
+            f"Ask {settings.KVADMIN_CONTACT}: the app registration needs the optional claim auth_time in its ID token.",
         )
     if not asked_at - claims.LEEWAY_SECONDS <= identity.auth_time <= time.time() + claims.LEEWAY_SECONDS:
         raise Refused(
             "stale-auth-time",
             "Microsoft did not ask you to prove anew who you are, so this sign-in does not count as fresh.",
-            "Try again. If Microsoft never asks, tell the people who run kvadmin.",
+            f"Try again. If Microsoft never asks, tell {settings.KVADMIN_CONTACT}.",
         )
     wanted = settings.KVADMIN_OIDC_AUTH_CONTEXT
     if wanted and wanted not in identity.contexts:
         raise Refused(
             "no-auth-context",
             "Microsoft did not confirm the stronger sign-in that this asks for.",
-            f"The people who run kvadmin can look why: authentication context {wanted} of Conditional Access.",
+            f"Ask {settings.KVADMIN_CONTACT} to look why: authentication context {wanted} of Conditional Access.",
         )
 
 
@@ -212,12 +217,7 @@ def _in_words(exception: Exception | None, told: str, *, known: bool) -> Refused
     return Refused("told-by-entra", sentence, advice.format(contact=settings.KVADMIN_CONTACT))
 
 
-def _check_failed(request: HttpRequest, state: dict[str, Any], refused: Refused) -> HttpResponse:
-    """The session ends unless Entra was merely out of reach; then it waits, and may do nothing meanwhile."""
-    if request.GET.get("error") in ASKS_PERSON:
-        drafts.outlive(request, logout)
-        messages.info(request, "Microsoft asks you to sign in again. You come back to where you were.")
-        return redirect(f"{reverse('sign-in')}?{urlencode({'next': _back(state)})}")
-    if refused.code in {"no-role", "closed", "other-person", "wrong-tenant"}:
-        logout(request)
-    return pages.failed(request, refused, _told(request, None), _back(state))
+def _to_the_sign_in(request: HttpRequest, state: dict[str, Any]) -> HttpResponse:
+    drafts.outlive(request, logout)
+    messages.info(request, "Microsoft asks you to sign in again. You come back to where you were.")
+    return redirect(f"{reverse('sign-in')}?{urlencode({'next': _back(state)})}")

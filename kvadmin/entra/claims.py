@@ -141,5 +141,5 @@ def _not_believed(code: str) -> Refused:
     return Refused(
         code,
         "Microsoft's answer does not belong to the sign-in that was started here, so it was not believed.",
-        "Start again. If it happens every time, tell the people who run kvadmin.",
+        f"Start again. If it happens every time, tell {settings.KVADMIN_CONTACT} the code below.",
     )

@@ -81,7 +81,7 @@ class EntraAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc] # allauth 
             raise claims.Refused(
                 "wrong-issuer",
                 "Sign-in with Microsoft is set up for another tenant than the one that answers.",
-                "The people who run kvadmin can mend it: KVADMIN_OIDC_TENANT_ID must be the tenant's id.",
+                f"Ask {settings.KVADMIN_CONTACT}: KVADMIN_OIDC_TENANT_ID must be the tenant's id.",
             )
         return config
 

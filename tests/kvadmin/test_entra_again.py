@@ -203,6 +203,14 @@ def test_it_learns_of_lost_groups_as_a_sign_in_does(client: Client, entra: Entra
     assert show(client).status_code == 404
 
 
+def test_who_lost_every_role_is_signed_out_by_it(client: Client, entra: Entra) -> None:
+    entra.sign_in(client)
+    entra.person(roles=[])
+
+    assert again(entra, client).status_code == 403
+    assert "_auth_user_id" not in client.session
+
+
 # --- An authentication context of Conditional Access -----------------------------------------------------------------
 
 
