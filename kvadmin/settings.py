@@ -264,6 +264,8 @@ WHITENOISE_USE_FINDERS = DEBUG
 # --- What the browser may do -----------------------------------------------------------------------------------------
 HTTPS = env.switch("KVADMIN_HTTPS", default=not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# The prefix makes browsers refuse such a cookie from any other host, and without HTTPS.
+SESSION_COOKIE_NAME = "__Host-kvadmin" if HTTPS else "kvadmin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_ENGINE = "vaults.sessions"

@@ -130,7 +130,7 @@ def test_cookies_are_for_this_host_and_its_server_alone(over_https: Client, read
 
     over_https.post("/sign-in/", {"login": "reader", "password": "pw", "next": "/"}, secure=True)
 
-    cookie = over_https.cookies["sessionid"]
+    cookie = over_https.cookies["kvadmin"]
     assert (cookie["httponly"], cookie["secure"], cookie["samesite"], cookie["domain"]) == (True, True, "Lax", "")
     assert cookie["max-age"] == ""  # gone with the browser
 
@@ -217,10 +217,15 @@ def test_files_never_touch_a_disk() -> None:
 
 
 # --- A deployment ----------------------------------------------------------------------------------------------------
-def test_djangos_own_check_of_a_deployment_finds_nothing() -> None:
+def test_djangos_own_check_of_a_deployment_finds_nothing_and_its_cookie_is_no_other_hosts() -> None:
+    look = (
+        "import django; from django.conf import settings; from django.core.management import call_command; "
+        "django.setup(); call_command('check', deploy=True, fail_level='WARNING'); print(settings.SESSION_COOKIE_NAME)"
+    )
     process = python(
-        "manage.py", "check", "--deploy", "--fail-level", "WARNING",
+        "-c", look,
         env=environment(
+            DJANGO_SETTINGS_MODULE="kvadmin.settings",
             KVADMIN_DEBUG="false",
             KVADMIN_SECRET_KEY="Xq7v" * 4 + "0123456789abcdefghijklmnopqrstuvwxyz",
             KVADMIN_ALLOWED_HOSTS="kvadmin.example.com",
@@ -236,4 +241,4 @@ def test_djangos_own_check_of_a_deployment_finds_nothing() -> None:
 
     told, _ = process.communicate()
 
-    assert (process.returncode, told) == (0, "System check identified no issues (0 silenced).\n")
+    assert (process.returncode, told) == (0, "System check identified no issues (0 silenced).\n__Host-kvadmin\n")

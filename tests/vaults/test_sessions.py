@@ -90,7 +90,7 @@ def test_the_table_holds_no_key_that_opens_a_session(reader: Person, client_of: 
     row = Session.objects.get()
 
     assert client.session.session_key not in {row.pk, row.session_data}
-    client.cookies["sessionid"] = row.pk
+    client.cookies["kvadmin"] = row.pk
     assert not signed_in(client)
 
 
