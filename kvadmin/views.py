@@ -22,6 +22,7 @@ from kvadmin import actions
 from kvadmin.entra import is_on, sessions
 from kvadmin.entra import views as entra_views
 from kvadmin.http import NotThere, Request, next_page
+from kvadmin.second_factors import again
 from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm, demo_is_on
 from vaults import drafts, policy
 from vaults.models import Person, Role
@@ -67,12 +68,16 @@ def sign_in_again(request: Request) -> HttpResponse:
         return _sign_in_again_with_entra(request)
     given = {"login": person.get_username(), "password": request.POST.get("password", "")}
     form = SignInForm(given if request.method == "POST" else None, request=request)
+    error = ""
     if request.method == "POST" and form.is_valid() and form.user == person:
-        get_adapter(request).login(request, person)
-        return redirect(next_page(request))
+        error = again.wrong(request, person)
+        if not error:
+            get_adapter(request).login(request, person)
+            return redirect(next_page(request))
     account = next((one for one in DEMO_ACCOUNTS if demo_is_on() and one.name == person.get_username()), None)
     context = {"form": form, "person": person, "account": account, "next": _next(request)}
-    return render(request, "sign_in_again.html", context, status=422 if form.errors else 200)
+    context |= {"second": again.ask(person, error)}
+    return render(request, "sign_in_again.html", context, status=422 if form.errors or error else 200)
 
 
 def _sign_in_again_with_entra(request: Request) -> HttpResponse:

@@ -51,7 +51,7 @@
   }
 
   document.addEventListener("submit", (event) => {
-    if (!event.target.matches("[data-security-key]")) return;
+    if (!event.target.matches("[data-security-key]") || event.target.elements.namedItem("code")?.value) return;
     event.preventDefault();
     ask(event.target);
   });

@@ -66,6 +66,12 @@ def test_a_security_key_is_added_and_opens_the_account_together_with_the_passwor
     page.wait_for_url(f"{base_url}/people/")
     expect(page.get_by_role("heading", name="People")).to_be_visible()
 
+    page.goto("/sign-in/again/?next=/roles/")
+    axe(page)
+    page.get_by_label("Password").fill("pw")
+    page.get_by_role("button", name="Sign in again").click()
+    page.wait_for_url(f"{base_url}/roles/")
+
 
 def test_a_reason_that_was_typed_when_the_session_was_over_is_there_after_signing_in(
     page: Page, base_url: str, signed_in: Callable[[Page, str], None], axe: Callable[[Page], None]

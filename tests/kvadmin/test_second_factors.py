@@ -121,6 +121,48 @@ def test_a_recovery_code_opens_once_in_place_of_the_app(admin: Person, secret: s
     assert (is_signed_in(first), is_signed_in(second)) == (True, False)
 
 
+# --- Signing in again ------------------------------------------------------------------------------------------------
+def sign_in_again(client: Client, **given: str):
+    return client.post("/sign-in/again/", {"password": "pw", "next": "/help/", **given})
+
+
+def stale(client: Client) -> Client:
+    session = client.session
+    session["signed_in_at"] = (timezone.now() - timedelta(hours=2)).timestamp()
+    session.save()
+    return client
+
+
+@pytest.mark.parametrize("given", [{}, {"code": ""}, {"code": "000000"}, {"credential": "{}"}, {"credential": "x"}])
+def test_signing_in_again_asks_for_the_second_factor_too(
+    admin: Person, secret: str, client_of: ClientOf, given: dict[str, str]
+) -> None:
+    client = stale(client_of(admin))
+    before = client.session["signed_in_at"]
+
+    answer = sign_in_again(client, **given)
+
+    assert answer.status_code == 422
+    assert answer.context["second"].error
+    assert client.session["signed_in_at"] == before
+
+
+def test_with_password_and_code_the_sign_in_is_fresh(admin: Person, secret: str, client_of: ClientOf) -> None:
+    client = stale(client_of(admin))
+    assert '<label for="id_code">' in client.get("/sign-in/again/").content.decode()
+
+    answer = sign_in_again(client, code=code_of(secret))
+
+    assert (answer.status_code, answer["Location"]) == (302, "/help/")
+    assert timezone.now().timestamp() - client.session["signed_in_at"] < 60
+
+
+def test_the_code_without_the_password_is_nothing(admin: Person, secret: str, client_of: ClientOf) -> None:
+    client = stale(client_of(admin))
+
+    assert sign_in_again(client, password="wrong", code=code_of(secret)).status_code == 422
+
+
 # --- Setting one up --------------------------------------------------------------------------------------------------
 def test_an_app_is_set_up_with_its_first_code_and_recovery_codes_are_shown_once(
     admin: Person, client_of: ClientOf
