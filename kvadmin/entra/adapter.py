@@ -71,6 +71,10 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc] # allaut
     ) -> None:
         """Every failure is one clear page, and a line in the log that holds no claim."""
         state = (extra_context or {}).get("state") or {}
+        if not state and request.user.is_authenticated and not sessions.is_due(request):
+            # "Back" after a sign-in, or a page beside this one was quicker: the session is as good as before.
+            messages.info(request, "Microsoft's answer came late, or twice, so nothing was done with it.")
+            raise ImmediateHttpResponse(redirect("home"))
         told = _told(request, exception)
         refused = exception if isinstance(exception, Refused) else _in_words(exception, told, known=bool(state))
         logger.warning("Sign-in with Entra failed: %s %s", refused.code, told)

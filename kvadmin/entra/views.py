@@ -42,6 +42,7 @@ def check(request: HttpRequest) -> HttpResponse:
     """Ask Entra, without a page of its own, whether this session may go on. Changes nothing by itself."""
     if not sessions.is_entra(request):
         raise Http404
+    sessions.asking(request)
     return _ask(request, "redirect", CHECK, prompt="none", **sessions.hint(request))
 
 

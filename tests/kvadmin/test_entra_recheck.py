@@ -219,6 +219,31 @@ def test_signing_out_needs_no_check(ada: Client) -> None:
     assert not is_signed_in(ada)
 
 
+def test_while_one_page_asks_others_do_not_unless_they_must(ada: Client) -> None:
+    age(ada, 31)
+    ada.get(f"{CHECK}?next=/audit/")
+
+    assert ada.get("/audit/").status_code == 200
+    age(ada, 61)
+    assert ada.get("/audit/").status_code == 302
+
+
+def test_a_check_that_never_came_back_is_asked_for_again(ada: Client) -> None:
+    ada.get(f"{CHECK}?next=/audit/")
+    session = ada.session
+    session["entra"] = {"at": time.time() - 31 * 60, "asked": time.time() - 61}
+    session.save()
+
+    assert ada.get("/audit/").status_code == 302
+
+
+def test_an_answer_that_comes_twice_leads_on(ada: Client, entra: Entra) -> None:
+    """The button "back" of a browser leads to it."""
+    answer = entra.silent_answer(ada.get(f"{CHECK}?next=/audit/")["Location"])
+
+    assert [ada.get(answer)["Location"] for _ in range(2)] == ["/audit/", "/"]
+
+
 @pytest.mark.parametrize("mark", [None, {}, {"at": "now"}, {"at": 9e18}, "forged"])
 def test_a_session_of_entra_without_a_usable_mark_is_due(ada: Client, mark: object) -> None:
     session = ada.session
