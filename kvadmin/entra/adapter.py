@@ -78,7 +78,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc] # allaut
         told = _told(request, exception)
         refused = exception if isinstance(exception, Refused) else _in_words(exception, told, known=bool(state))
         logger.warning("Sign-in with Entra failed: %s %s", refused.code, told)
-        purpose = (state.get("data") or {}).get("for")
+        purpose = str((state.get("data") or {}).get("for"))
         if purpose == CHECK and request.GET.get("error") in ASKS_PERSON:
             raise ImmediateHttpResponse(_to_the_sign_in(request, state))
         if refused.code in ENDING.get(purpose, ()):
