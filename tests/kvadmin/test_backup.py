@@ -155,7 +155,7 @@ def test_what_pg_dump_took_and_pg_restore_brought_back_verifies_and_guards_its_l
     code, output = said("verify_ledger", empty_database)
 
     assert (code, "rows=10 " in output) == (0, True), output
-    assert said("migrate", empty_database, "--check") == (0, "")
+    assert said("migrate", empty_database, "--check")[0] == 0
     for statement in ("DELETE FROM", "TRUNCATE"):
         refused = subprocess.run(
             [tool("psql"), empty_database, "-c", f"{statement} audit_ledgerentry"],
