@@ -8,6 +8,7 @@ was not used for long, is forgotten.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from django.conf import settings
 from kvadmin.gateway import client, entra
 
 MOST_SESSIONS = 256
+IDLE_SECONDS = 3600  # no token lasts much longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class _Own:
 
     of: OnBehalfOf
     credential: OnBehalfOfCredential
+    used_at: float = 0.0
     clients: dict[str, SecretClient] = field(default_factory=dict)
 
 
@@ -61,8 +64,9 @@ class _Sessions:
         held = self._held.pop(of.session, None)
         if held is None or held.of != of:
             held = _Own(of, _credential(of))
+        held.used_at = time.time()
         self._held[of.session] = held
-        while len(self._held) > MOST_SESSIONS:
+        while len(self._held) > MOST_SESSIONS or next(iter(self._held.values())).used_at < held.used_at - IDLE_SECONDS:
             self._held.popitem(last=False)
         return held
 

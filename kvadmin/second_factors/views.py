@@ -138,9 +138,19 @@ class RemoveKey(_Own, RemoveWebAuthnView):  # type: ignore[misc] # allauth ships
 
 
 class Codes(_Own, ViewRecoveryCodesView):  # type: ignore[misc] # allauth ships no types
-    """The recovery codes, shown once: right after they were made."""
+    """The recovery codes, shown once: for the asking (POST), so that no browser that looks ahead uses that up."""
 
     template_name = "second_factors/codes.html"
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        held = Authenticator.objects.filter(user=signed_in(request), type=Authenticator.Type.RECOVERY_CODES).first()
+        if held is None:
+            raise Http404
+        return render(request, self.template_name, {"waiting": not held.wrap().did_view})
+
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: HttpResponse = super().get(request, *args, **kwargs)
+        return answer
 
 
 class NewCodes(_Own, GenerateRecoveryCodesView):  # type: ignore[misc] # allauth ships no types

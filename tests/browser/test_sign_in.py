@@ -52,6 +52,7 @@ def test_a_security_key_is_added_and_opens_the_account_together_with_the_passwor
     page.get_by_role("link", name="Add a security key").click()
     page.get_by_label("Name").fill("blue key")
     page.get_by_role("button", name="Add this key").click()
+    page.get_by_role("button", name="Show the codes").click()
     expect(page.locator(".codes li")).to_have_count(10)
     axe(page)
     page.get_by_role("link", name="I have them").click()

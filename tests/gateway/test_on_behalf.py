@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from kvadmin.emulator.identities import Identity
 from kvadmin.emulator.state import AuditRow, Azure
@@ -103,6 +105,15 @@ def test_what_was_not_used_for_long_is_forgotten(cloud: Azure) -> None:
         on_behalf.secret_client(VAULT, of(cloud, ADA, session=str(number)))
 
     assert on_behalf.secret_client(VAULT, of(cloud, ADA, session="0")) is not first
+
+
+def test_what_lay_idle_for_an_hour_is_forgotten_when_somebody_else_comes(cloud: Azure) -> None:
+    first = on_behalf.secret_client(VAULT, of(cloud, ADA))
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=on_behalf.IDLE_SECONDS + 5)):
+        on_behalf.secret_client(VAULT, of(cloud, BOB))
+
+    assert on_behalf.secret_client(VAULT, of(cloud, ADA)) is not first
 
 
 def test_whoever_has_no_right_in_azure_is_told_so_in_their_own_terms(cloud: Azure) -> None:
