@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from audit.models import LedgerEntry
 from tests import factories
+from vaults import drafts
 from vaults.models import Person, RevealRequest, Secret, Session
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +73,12 @@ def test_a_value_is_kept_nowhere_and_the_page_says_so(lost: Client, secret: Secr
     page = come_back(lost)
     assert "a value never is, nor a file: give those again." in page
     assert "canary-draft" not in page
+
+
+def test_no_field_that_is_kept_could_hold_a_value() -> None:
+    told = ("value", "password", "secret", "token", "code", "credential", "key", "file", "content", "tags")
+
+    assert [name for name in drafts.KEPT if any(word in name for word in told)] == []
 
 
 def test_where_all_was_kept_nothing_is_said_of_values(lost: Client, secret: Secret) -> None:
