@@ -48,9 +48,9 @@ def config(style: str, level: str) -> dict[str, Any]:
 
 def formatter(style: str) -> logging.Formatter:
     """Turns records into lines: one JSON object each, or, for people, text."""
-    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    last: list[Processor] = [structlog.processors.JSONRenderer(ensure_ascii=False)]
     if style == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=False)
+        last = [_without_line_breaks, structlog.dev.ConsoleRenderer(colors=False)]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -61,7 +61,7 @@ def formatter(style: str) -> logging.Formatter:
             _only_words_of_others,
             _exception_without_its_text,
         ],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
 
 
@@ -72,6 +72,12 @@ def _only_words_of_others(logger: WrappedLogger, name: str, line: EventDict) -> 
         line["event"] = str(record.msg) if "%" in str(record.msg) else "(left out)"
     if record.name == "django.request":
         line["event"] = line["event"].partition(":")[0]  # what follows is the address; the line names the route
+    return line
+
+
+def _without_line_breaks(logger: WrappedLogger, name: str, line: EventDict) -> EventDict:
+    """Whoever chooses a name must not write lines of their own with it. JSON has them escaped already."""
+    line["event"] = " ".join(str(line["event"]).splitlines())
     return line
 
 

@@ -79,6 +79,13 @@ def test_a_line_break_in_a_text_makes_no_second_line() -> None:
     assert line_of(lambda logger: logger.warning("a\n{}"))["event"] == "a\n{}"
 
 
+def test_nor_does_it_in_the_form_for_people(written: io.StringIO) -> None:
+    logging.getLogger("vaults.tests").warning("pay\n2026-12-01 [info] all is well\rprod")
+
+    assert written.getvalue().count("\n") == 1
+    assert "\r" not in written.getvalue()
+
+
 def test_a_foreign_exception_is_told_by_its_class_and_place(written: io.StringIO) -> None:
     logging.getLogger("vaults.tests").error("x", exc_info=broken())
 
