@@ -8,7 +8,6 @@ import pytest
 
 from tests import load
 
-
 # By chance nobody may have waited for the server that was killed, and its worker's job have been at its beginning.
 MAY_BE_NONE = {"broken connections", "jobs done twice by the kill"}
 
