@@ -1,7 +1,7 @@
 # `make` lists what there is. Only python3 (3.11 or newer) and make are presumed; uv is used where it is found.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sqlite test-postgres soak simulation lint format lock screenshots bench
+.PHONY: help demo test test-sqlite test-postgres soak simulation load lint format lock screenshots bench
 
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
@@ -32,6 +32,9 @@ soak: .venv/.dev ## Random stories of requests, many and long, new ones each tim
 
 simulation: .venv/.dev ## A day of 100,000 events with a thief in it, and kill -9 in the middle of an ingest
 	@$(RUN) -m tests.simulation
+
+load: .venv/.dev ## A minute of load on two web servers and two workers, one of each killed on the way (PostgreSQL)
+	@$(RUN) -m tests.postgres $(RUN) -m tests.load
 
 lint: export KVADMIN_DEBUG := true
 lint: .venv/.dev ## Style, types, templates, migrations, settings, and the exported requirements

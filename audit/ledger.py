@@ -82,6 +82,7 @@ class _Act:
     target: Target
     reason: str = ""
     move: Move = NO_MOVE
+    rights: str = ""
     id: uuid.UUID = field(default_factory=new_act)
 
 
@@ -98,8 +99,9 @@ class Attempt:
         *,
         durable: bool = True,
         note: str = "",
+        rights: str = "",
     ) -> None:
-        self._act = _Act(action, actor, target, reason, move)
+        self._act = _Act(action, actor, target, reason, move, rights)
         self.id = self._act.id
         self.closed = False
         self._durable = durable
@@ -130,12 +132,14 @@ class Attempt:
 
 
 @contextmanager
-def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -> Iterator[Attempt]:
+def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "", rights: str = "") -> Iterator[Attempt]:
     """Bracket an act: the intent is committed before the body runs, its outcome before the body's result is used.
+
+    `rights` is whose Azure rights are used, where they are not kvadmin's: `LedgerEntry.Rights`.
 
     Raises LedgerUnavailable when either row cannot be written; the caller then has nothing to show.
     """
-    act = Attempt(action, actor, target, reason)
+    act = Attempt(action, actor, target, reason, rights=rights)
     try:
         yield act
     except BaseException as error:
@@ -145,12 +149,12 @@ def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "") -
         act.failed(RuntimeError("no outcome was recorded"))
 
 
-def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Move) -> Attempt:
+def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Move, rights: str = "") -> Attempt:
     """Put an intent on record in the caller's transaction, together with the use that it spends.
 
     The caller commits both before Azure is called, and closes the attempt with the outcome.
     """
-    return Attempt(action, actor, target, reason, move, durable=False)
+    return Attempt(action, actor, target, reason, move, durable=False, rights=rights)
 
 
 def start(action: Action, actor: Actor, target: Target = NOTHING, *, note: str) -> Attempt:
@@ -204,7 +208,8 @@ def _append(act: _Act, phase: LedgerEntry.Phase, *, durable: bool = True, **outc
         act=act.id, phase=phase, action=act.action.word,
         person_id=act.actor.id, person=act.actor.name, address=act.actor.address,
         vault=act.target.vault.lower(), secret=act.target.secret.lower(), version=act.target.version,
-        reason=act.reason, request=act.move.request, from_state=act.move.from_state, to_state=act.move.to_state,
+        reason=act.reason, rights=act.rights, request=act.move.request,
+        from_state=act.move.from_state, to_state=act.move.to_state,
         shown_hash=act.move.shown_hash, **outcome,
     )  # fmt: skip
     _tidy(entry)

@@ -13,7 +13,9 @@ A User-Agent is the caller's own word, and whoever reads a log can copy one. It 
 read, or one by another identity, or one for an act whose request id the ledger knows.
 
 Which identity is kvadmin's own? One whose app id is AZURE_CLIENT_ID, or whose object id Azure once logged on a request
-that a request id proved to be kvadmin's (OwnIdentity). App ids are never learned: people share their client's.
+that a request id proved to be kvadmin's (OwnIdentity). App ids are never learned: people share their client's. Where
+kvadmin acts on behalf of people, its app registration counts as well: nobody else can get such a token. The people
+themselves do not: what they read around kvadmin is theirs.
 """
 
 from __future__ import annotations
@@ -72,9 +74,10 @@ def _oldest_unsorted() -> datetime | None:
 
 
 def own_identity() -> Q:
-    """Rows whose token was kvadmin's own."""
-    own = Q(object_id__in=OwnIdentity.objects.values("object_id"))
-    return own | Q(app_id=settings.KVADMIN_CLIENT_ID.lower()) if settings.KVADMIN_CLIENT_ID else own
+    """Rows whose token only kvadmin can have got: its own, or one on behalf of a person."""
+    acting = settings.KVADMIN_OIDC_CLIENT_ID if settings.KVADMIN_ON_BEHALF_OF != "off" else ""
+    apps = [app.lower() for app in (settings.KVADMIN_CLIENT_ID, acting) if app]
+    return Q(object_id__in=OwnIdentity.objects.values("object_id")) | Q(app_id__in=apps)
 
 
 # --- By Azure's request id -------------------------------------------------------------------------------------------
@@ -95,7 +98,7 @@ def _link(keys: Iterable[int]) -> int:
     for event in proven:
         _tie(event, entries[event.correlation_id], MatchedBy.REQUEST_ID)
     AccessEvent.objects.bulk_update(proven, ["match", *_NOT_LINKED], batch_size=BATCH)
-    _learn(proven)
+    _learn(event for event in proven if not entries[event.correlation_id].rights)
     return sum(event.is_read for event in proven)
 
 
@@ -109,8 +112,8 @@ def _tie(event: AccessEvent, entry: LedgerEntry, by: AccessEvent.MatchedBy) -> N
     event.person, event.person_id, event.reason = entry.person, entry.person_id, entry.reason
 
 
-def _learn(proven: list[AccessEvent]) -> None:
-    """Whoever Azure saw on a request of kvadmin's is kvadmin."""
+def _learn(proven: Iterable[AccessEvent]) -> None:
+    """Whoever Azure saw on a request that kvadmin made with its own rights is kvadmin."""
     seen = {event.object_id: event.correlation_id for event in proven if event.object_id}
     OwnIdentity.objects.bulk_create(
         [OwnIdentity(object_id=object_id, correlation_id=proof) for object_id, proof in seen.items()],

@@ -23,6 +23,9 @@ class LedgerEntry(models.Model):
         WITHHELD = "withheld", "Withheld"
         REFUSED = "refused", "Refused"
 
+    class Rights(models.TextChoices):
+        PERSON = "person", "Their own"
+
     seq = models.BigIntegerField(primary_key=True)  # 1, 2, 3, ... without a gap
     act = models.UUIDField(db_index=True)
     at = models.DateTimeField(db_index=True)
@@ -39,6 +42,8 @@ class LedgerEntry(models.Model):
     note = models.CharField(max_length=500, blank=True)  # one sentence of our own, such as the policy's reason
     request_id = models.CharField(max_length=64, blank=True)  # Azure's x-ms-request-id: its log's CorrelationId
     region = models.CharField(max_length=64, blank=True)
+    # Whose Azure was asked with; empty: kvadmin's. The database's own default serves a replica of the release before.
+    rights = models.CharField(max_length=10, choices=Rights, blank=True, default="", db_default="")
     request = models.BigIntegerField(null=True, db_index=True)  # the number of a reveal request
     from_state = models.CharField(max_length=12, blank=True)
     to_state = models.CharField(max_length=12, blank=True)

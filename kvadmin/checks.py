@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import re
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -18,6 +19,7 @@ from django.core.checks import CheckMessage, Error, Warning, register, run_check
 from django.core.exceptions import ImproperlyConfigured
 
 TAG = "kvadmin"
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SHORTEST_KEY = 50
 BOOT_FAILED = 3  # gunicorn gives up, instead of starting the worker again and again
 TALKATIVE = ("azure", "azure.core.pipeline.policies.http_logging_policy", "azure.identity", "msal", "urllib3")
@@ -128,19 +130,80 @@ def files(**_: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
-def many_processes(**_: Any) -> list[CheckMessage]:
-    """W001, W002: what one web process does well, and several do not."""
-    if not os.environ.get("WEB_CONCURRENCY", "1").isdigit() or int(os.environ.get("WEB_CONCURRENCY", "1")) < 2:
-        return []
+def entra(**_: Any) -> list[CheckMessage]:
+    """E009 to E011, W006: a sign-in with Entra that would let nobody in, or believe somebody else."""
+    if not settings.KVADMIN_OIDC_CLIENT_ID:
+        return _entra_is_off()
+    by_secret = settings.KVADMIN_OIDC_CREDENTIAL == "client-secret"
+    named = {
+        "KVADMIN_OIDC_CLIENT_SECRET": settings.KVADMIN_OIDC_CLIENT_SECRET or not by_secret,
+        "KVADMIN_OIDC_TENANT_ID (or AZURE_TENANT_ID)": settings.KVADMIN_OIDC_TENANT_ID,
+        "KVADMIN_OIDC_GROUPS": settings.KVADMIN_OIDC_GROUPS,
+    }
+    missing = [name for name, value in named.items() if not value]
+    if missing:
+        text = f"KVADMIN_OIDC_CLIENT_ID is set, and needs {' and '.join(missing)}."
+        hint = "Set them, or unset KVADMIN_OIDC_CLIENT_ID; docs/entra.md tells where each comes from."
+        return [Error(text, hint=hint, id="kvadmin.E009")]
+    return _one_tenant()
+
+
+def _one_tenant() -> list[CheckMessage]:
     found: list[CheckMessage] = []
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if not GUID.fullmatch(settings.KVADMIN_OIDC_TENANT_ID):
+        hint = "It looks like 00000000-0000-0000-0000-000000000000; neither a domain nor “common” names one tenant."
+        found.append(Error("KVADMIN_OIDC_TENANT_ID is no tenant's id.", hint=hint, id="kvadmin.E010"))
+    parts = urlsplit(settings.KVADMIN_OIDC_ISSUER)
+    if parts.scheme != "https" and not (settings.DEBUG and parts.hostname in LOOPBACK):
+        hint = "Leave it empty for Entra. Another provider must be asked by https."
+        found.append(Error("KVADMIN_OIDC_ISSUER is not https.", hint=hint, id="kvadmin.E011"))
+    return found
+
+
+def _entra_is_off() -> list[CheckMessage]:
+    named = ("KVADMIN_OIDC_CLIENT_SECRET", "KVADMIN_OIDC_GROUPS", "KVADMIN_OIDC_AUTH_CONTEXT")
+    idle = [name for name in named if getattr(settings, name)]
+    hint = "Set KVADMIN_OIDC_CLIENT_ID, or unset the others."
+    text = f"{' and '.join(idle)} without KVADMIN_OIDC_CLIENT_ID: nobody can sign in with Entra."
+    return [Warning(text, hint=hint, id="kvadmin.W006")] if idle else []
+
+
+@register(TAG)
+def on_behalf_of(**_: Any) -> list[CheckMessage]:
+    """E012: nobody has a token of their own where nobody signs in with Entra."""
+    if settings.KVADMIN_ON_BEHALF_OF == "off" or settings.KVADMIN_OIDC_CLIENT_ID:
+        return []
+    text = f"KVADMIN_ON_BEHALF_OF={settings.KVADMIN_ON_BEHALF_OF} needs sign-in with Entra."
+    hint = "Set KVADMIN_OIDC_CLIENT_ID and what belongs to it, or KVADMIN_ON_BEHALF_OF=off; see docs/entra.md."
+    return [Error(text, hint=hint, id="kvadmin.E012")]
+
+
+@register(TAG)
+def hosts(**_: Any) -> list[CheckMessage]:
+    """E013: a server that answers to any name writes any name into its addresses."""
+    wide = [host for host in settings.ALLOWED_HOSTS if host.strip(".") in {"*", ""}]
+    if settings.DEBUG or not wide:
+        return []
+    hint = "Name the hosts by which people open kvadmin."
+    return [Error("KVADMIN_ALLOWED_HOSTS allows every host.", hint=hint, id="kvadmin.E013")]
+
+
+@register(TAG)
+def many_processes(**_: Any) -> list[CheckMessage]:
+    """W001, W002: what one web process does well, and several do not.
+
+    PostgreSQL is a sign of several, too: replicas that know nothing of each other each start one process.
+    """
+    several = os.environ.get("WEB_CONCURRENCY", "1").isdigit() and int(os.environ.get("WEB_CONCURRENCY", "1")) > 1
+    sqlite = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
+    found: list[CheckMessage] = []
+    if several and sqlite:
         hint = "Point DATABASE_URL at PostgreSQL, or run one web process with more threads."
         found.append(Warning("WEB_CONCURRENCY starts several processes on SQLite.", hint=hint, id="kvadmin.W001"))
-    if settings.CACHES["default"]["BACKEND"].endswith("LocMemCache"):
-        hint = "Point CACHE_URL at a shared cache, so that sign-in limits count across processes."
-        found.append(
-            Warning("WEB_CONCURRENCY starts several processes without a shared cache.", hint=hint, id="kvadmin.W002")
-        )
+    if (several or not sqlite) and settings.CACHES["default"]["BACKEND"].endswith("LocMemCache"):
+        text = "Several processes, as PostgreSQL or WEB_CONCURRENCY suggests, would share no cache."
+        hint = "Point CACHE_URL at a shared one: bad sign-ins and used codes of second factors are counted there."
+        found.append(Warning(text, hint=hint, id="kvadmin.W002"))
     return found
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from kvadmin import __version__
 from kvadmin import actions as a
+from vaults import drafts
 from vaults.inbox import count_waiting
 from vaults.models import Person
 from vaults.policy import may, may_everywhere
@@ -68,6 +69,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "demo": settings.KVADMIN_DEMO,
         "pages": pages,
         "current_page": _current(pages, request.path),
+        "draft": drafts.of_page(request) if person.is_authenticated and request.method == "GET" else {},
         "waiting_for_me": cache(partial(count_waiting, person)),
     }
 

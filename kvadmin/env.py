@@ -54,6 +54,18 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def pairs(name: str) -> dict[str, str]:
+    """`key=value, key=value` as a dictionary."""
+    found: dict[str, str] = {}
+    for word in words(name):
+        key, _, value = (part.strip() for part in word.partition("="))
+        if not key or not value:
+            raise ImproperlyConfigured(f"{name}: {word!r} is not of the form KEY=VALUE.")
+        if found.setdefault(key, value) != value:
+            raise ImproperlyConfigured(f"{name}: {key!r} is named twice.")
+    return found
+
+
 def url_config(name: str, default: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     """A URL such as DATABASE_URL as Django's dictionary; the URL itself may hold a password and is never printed."""
     try:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
+
+View = TypeVar("View", bound=Callable[..., Any])
+_TAKES_FILES = "takes_files"
 
 
 class Request(HttpRequest):
@@ -17,6 +24,28 @@ class Request(HttpRequest):
 
 class NotThere(Http404):
     """A 404 whose text is a sentence for the person. It must not say whether anything exists that they may not see."""
+
+
+def next_page(request: HttpRequest) -> str:
+    """The address that `next` names, where the request leads afterwards; home when it is none of this host."""
+    target = (request.POST if request.method == "POST" else request.GET).get("next", "")[:500]
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else reverse("home")
+
+
+def takes_files(view: View) -> View:
+    """Let this view take files: its body may be KVADMIN_UPLOAD_MEGABYTES large instead of KVADMIN_FORM_KILOBYTES.
+
+    Put it above every other decorator of the view. Files are held in memory only, for they may hold values.
+    """
+    setattr(view, _TAKES_FILES, True)
+    return view
+
+
+def body_limit(view: Callable[..., Any]) -> int:
+    """How many bytes the body of a request for this view may have."""
+    limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+    return limit if getattr(view, _TAKES_FILES, False) else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def address(request: HttpRequest) -> str:

@@ -1,27 +1,32 @@
-"""Manners towards browsers: no page about secrets is stored, and a lost session sends htmx to the sign-in page."""
+"""Manners towards browsers: pages are kept apart from other sites and stored nowhere, bodies have a limit, and a lost
+session leads to the sign-in page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.shortcuts import redirect, resolve_url
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
-from django_htmx.middleware import HtmxDetails
 
 from audit.ledger import LedgerUnavailable
 from kvadmin import views
+from kvadmin.browsers import browser_name
+from kvadmin.http import Request, address, body_limit
+from vaults import drafts
+from vaults.sessions import SessionStore
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[Any], HttpResponse]
 
 
-class HtmxSignInMiddleware:
-    """Turns a redirect to the sign-in page into HX-Redirect, so that no login form lands inside a table.
+class IsolationMiddleware:
+    """No other site may load, embed or share a process with anything of kvadmin: pages, static files, errors alike.
 
-    After signing in the person comes back to the page that they were on, not to the fragment that was asked for.
+    `Cross-Origin-Opener-Policy` comes from Django. It stands first, so that no answer leaves without these headers.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -29,13 +34,76 @@ class HtmxSignInMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined] # django_htmx's middleware sets it
-        sign_in = resolve_url(settings.LOGIN_URL)
-        if not (htmx and response.status_code == 302 and response["Location"].partition("?")[0] == sign_in):
+        response["Cross-Origin-Embedder-Policy"] = "require-corp"
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+
+class BodyLimitMiddleware:
+    """413 for a body that is larger than its view takes, before anything reads it; see `kvadmin.http.takes_files`.
+
+    Django itself limits the fields of a form and not its files. A body without a length is none to Django.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: object, kwargs: object
+    ) -> HttpResponse | None:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        most = body_limit(view)
+        return views.too_large(request, most) if length.isdigit() and int(length) > most else None
+
+
+class SessionUseMiddleware:
+    """Notes from where and with which browser a session is used, and when, as its owner's list of sessions shows it.
+
+    What a page asks for by itself, such as the progress of a sweep, is no use by a person, and keeps no session alive.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session = cast(SessionStore, request.session)
+        session.address, session.browser = address(request), browser_name(request.headers.get("User-Agent", ""))
+        response = self.get_response(request)
+        if not request.headers.get("X-By-Itself"):
+            session.touch()
+        return response
+
+
+class SignInMiddleware:
+    """A lost session: the sign-in page leads back to the page that one was on, with what was typed there.
+
+    htmx gets HX-Redirect, so that no login form lands inside a table. vaults/drafts.py says what of a form is kept.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Request) -> HttpResponse:
+        earlier = drafts.before(request) if request.method == "POST" else None
+        response = self.get_response(request)
+        if earlier and response.status_code < 400 and request.user.is_authenticated:
+            drafts.forget_taken(request, earlier)
+        if not _asks_to_sign_in(response) or not (request.htmx or request.method == "POST"):
             return response
-        # None when the page is another host's, or unknown.
-        back = htmx.current_url_abs_path or resolve_url(settings.LOGIN_REDIRECT_URL)
-        return HttpResponseClientRedirect(f"{sign_in}?{urlencode({'next': back})}")
+        back = drafts.page_of(request)
+        if request.method == "POST" and drafts.is_ours(request):
+            drafts.keep(request, back)
+        where = f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': back})}"
+        return HttpResponseClientRedirect(where) if request.htmx else redirect(where)
+
+
+def _asks_to_sign_in(response: HttpResponse) -> bool:
+    """Whether this is the redirect of a page that needs a sign-in; that after a sign-out names no next page."""
+    path, _, query = response.headers.get("Location", "").partition("?")
+    return response.status_code == 302 and path == resolve_url(settings.LOGIN_URL) and query.startswith("next=")
 
 
 class NoStoreMiddleware:

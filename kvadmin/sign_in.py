@@ -1,52 +1,23 @@
-"""Signing in by name and password, slowed down after bad tries; and the demo's accounts, one for each role."""
+"""Signing in by name and password, and the demo's accounts, one for each role."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.account.forms import LoginForm
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm
-from django.core.cache import cache
-from django.core.exceptions import ValidationError
-
-from kvadmin.http import address
-
-TRIES = 5
-LOCK_SECONDS = 300
 
 
-class SignInForm(AuthenticationForm):
-    """Django's form with one sentence for every failure, so that nobody learns which names exist or are locked."""
+class SignInForm(LoginForm):  # type: ignore[misc] # allauth ships no types
+    """Name and password. AccountAdapter counts the bad tries, and has one sentence for all of them."""
 
-    sentence = "This does not sign you in. Check name and password; after five bad tries, wait five minutes."
-    error_messages = {"invalid_login": sentence, "inactive": sentence}
-
-    def clean(self) -> dict[str, Any]:
-        key = _key(self.cleaned_data.get("username") or "", address(self.request) if self.request else "")
-        if cache.get(key, 0) >= TRIES:
-            raise ValidationError(self.sentence, code="locked")
-        try:
-            return super().clean()
-        except ValidationError:
-            _count(key)
-            raise
-
-
-def _key(name: str, origin: str) -> str:
-    """A name may hold anything, so the cache's key is a digest of it."""
-    return "sign-in:" + hashlib.sha256(f"{name.lower()}\0{origin}".encode()).hexdigest()
-
-
-def _count(key: str) -> None:
-    """One more bad try. Each one starts the waiting time anew."""
-    cache.add(key, 0, LOCK_SECONDS)
-    try:
-        cache.incr(key)
-    except ValueError:  # it ran out between the two lines
-        cache.set(key, 1, LOCK_SECONDS)
-    cache.touch(key, LOCK_SECONDS)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = ""
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+        self.fields["login"].widget.attrs["autofocus"] = True
 
 
 @dataclass(frozen=True, slots=True)

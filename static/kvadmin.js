@@ -68,6 +68,8 @@ function csrfToken() {
 
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = csrfToken();
+  // What a page asks for by the clock is no sign that somebody sits there: it keeps no session alive.
+  if (!event.detail.triggeringEvent) event.detail.headers["X-By-Itself"] = "true";
 });
 document.addEventListener("htmx:beforeRequest", (event) => event.detail.target?.setAttribute("aria-busy", "true"));
 document.addEventListener("htmx:afterRequest", (event) => event.detail.target?.removeAttribute("aria-busy"));
@@ -154,6 +156,18 @@ document.addEventListener("change", (event) => {
   if (event.target.name === "scope_kind") showScope(event.target.form);
 });
 document.querySelectorAll("[data-scope-form]").forEach(showScope);
+
+// --- What was typed before a sign-in came between: into its form again ------------------------------------------------
+function fillDraft(notice) {
+  const fits = (form) => new URL(form.action).pathname === notice.dataset.draft;
+  const form = [...document.querySelectorAll("form[method=post]")].find(fits);
+  for (const typed of notice.querySelectorAll("[data-draft-field]")) {
+    const field = form?.elements.namedItem(typed.dataset.draftField);
+    if (field && field.type !== "hidden") field.value = typed.textContent;
+  }
+  form?.closest("details")?.setAttribute("open", "");
+}
+document.querySelectorAll("[data-draft]").forEach(fillDraft);
 
 // --- Times: UTC on the page, local on hover --------------------------------------------------------------------------
 document.addEventListener("pointerover", (event) => {

@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
+from structlog.contextvars import clear_contextvars
 
 from audit import triggers
 from kvadmin.emulator import doors
@@ -21,6 +22,7 @@ from kvadmin.emulator.state import Azure
 from kvadmin.gateway import client
 from kvadmin.jobs import runs
 from tests import factories
+from tests.entra import _openid_provider, entra  # noqa: F401 - fixtures
 from vaults.models import Person
 
 # A slow machine is no fault of the code: no deadline, and no complaint about the time that examples take to make.
@@ -65,6 +67,7 @@ def _the_ledger_may_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]
 def _empty_cache() -> Iterator[None]:
     yield
     cache.clear()
+    clear_contextvars()
 
 
 @pytest.fixture

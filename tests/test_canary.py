@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 
@@ -13,10 +14,12 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import get_resolver, resolve, reverse
 from django.utils import timezone
+from django.utils.log import log_response
 
 from audit.finding_models import Finding
 from audit.ingest import ingest_audit
 from audit.models import AccessEvent
+from kvadmin import logs
 from kvadmin.emulator.faults import KINDS, Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
@@ -84,7 +87,10 @@ def pages() -> list[str]:
     found += ["/audit/secrets/pay-prod/db-password/"]
     found += ["/audit/people/ada/", "/audit/leavers/?person=ada"]
     found += ["/requests/", "/why/", f"{secret}ask/", f"{secret}break-glass/", "/sign-in/again/"]
+    found += ["/sessions/", "/second-factors/", "/second-factors/app/", "/second-factors/keys/add/"]
+    found += ["/second-factors/codes/new/"]
     found += [f"/people/{person.pk}/end-access/" for person in Person.objects.all()]
+    found += [f"/people/{person.pk}/sessions/" for person in Person.objects.all()]
     found += [f"/requests/{request.pk}/" for request in RevealRequest.objects.all()]
     found += [f"/audit/findings/{finding.pk}/" for finding in Finding.objects.all()]
     found += [f"/people/{person.pk}/" for person in Person.objects.all()]
@@ -106,13 +112,34 @@ def test_the_value_is_in_its_answer_and_nowhere_else(
     assert CANARY not in repr(cached()) + repr(dict(ada.session.items()))
 
 
+def test_a_page_that_breaks_with_the_value_in_hand_logs_where_and_not_what(db_password: Secret) -> None:
+    """As the product writes it: the exception's own text is the value."""
+    stream, error = io.StringIO(), ValueError(CANARY)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.formatter("json"))
+    logger = logging.getLogger("django.request")
+    logger.addHandler(handler)
+    try:
+        log_response("%s: %s", "Internal Server Error", REVEAL, exception=error, response=HttpResponse(status=500))
+    finally:
+        logger.removeHandler(handler)
+
+    assert "builtins.ValueError" in stream.getvalue()
+    assert CANARY not in stream.getvalue()
+    assert "db-password" not in stream.getvalue()
+
+
 def test_no_page_is_forgotten_here(ada: Client) -> None:
     reveal(ada)
     ingest_audit([WORKSPACE])
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
     acts |= {"acknowledge", "backfill", "save-view", "delete-view", *EXPORTS}
-    outside = {"sign-in", "healthz", "readyz"}
+    acts |= {"entra", "end-sessions"}
+    outside = {"sign-in", "account_login", "entra-callback", "entra-check", "healthz", "readyz", "metrics"}
+    # In the middle of a sign-in; for whoever has a second factor; and another name of a page that is there.
+    outside |= {"mfa_authenticate", "mfa_view_recovery_codes", "mfa_deactivate_totp", "mfa_remove_webauthn"}
+    outside |= {"mfa_index"}
 
     opened = {resolve(path.partition("?")[0]).url_name for path in pages()}
 

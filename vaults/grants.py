@@ -12,6 +12,8 @@ from audit import clock, ledger
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
+from kvadmin.gateway.on_behalf import OnBehalfOf
+from vaults import reveals, rights
 from vaults.models import Person, RevealPolicy, RevealRequest, State
 from vaults.requests import Kind, close, locked, on_record, remember, settle, target, to
 from vaults.rules import Refusal
@@ -37,18 +39,22 @@ class _Spent:
     attempt: ledger.Attempt
 
 
-def reveal(by: Person, actor: ledger.Actor, pk: int) -> keyvault.Read:
+def reveal(by: Person, actor: ledger.Actor, pk: int, own: OnBehalfOf | None = None) -> keyvault.Read:
     """Show the value that request `pk` is about, to the person who asked, by the grant that they hold.
 
     The use and the intent are committed together before Azure is called. A definite refusal of Azure gives the use
     back, once, on record. Before the value is returned the grant is looked at again. Raises Refusal, Withheld,
     LedgerUnavailable or a GatewayError; none carries the value.
     """
-    spent = _spend(by, actor, pk)
+    spent = _spend(by, actor, pk, rights.word(own))
     secret = spent.request.secret
     try:
         read = keyvault.get_secret(
-            secret.vault.uri, secret.name, spent.request.version, reveal_id=str(spent.attempt.id)
+            secret.vault.uri,
+            secret.name,
+            spent.request.version,
+            reveal_id=str(spent.attempt.id),
+            on_behalf_of=own,
         )
     except BaseException as error:
         _failed(spent, actor, error)
@@ -57,14 +63,14 @@ def reveal(by: Person, actor: ledger.Actor, pk: int) -> keyvault.Read:
     return read
 
 
-def _spend(by: Person, actor: ledger.Actor, pk: int) -> _Spent:
+def _spend(by: Person, actor: ledger.Actor, pk: int, whose: str) -> _Spent:
     refusal = spent = None
     with transaction.atomic():
         request = locked(pk)
         now = clock.now()
         settle(request, now)
         try:
-            spent = _activate_and_consume(by, actor, request, now)
+            spent = _activate_and_consume(by, actor, request, now, whose)
         except Refusal as refused:
             refusal = refused
     if spent is None:
@@ -75,9 +81,11 @@ def _spend(by: Person, actor: ledger.Actor, pk: int) -> _Spent:
     return spent
 
 
-def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealRequest, now: datetime) -> _Spent:
+def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealRequest, now: datetime, whose: str) -> _Spent:
     if by.pk != request.requester_id:
         raise Refusal("not-yours", "Only the person who asked may see the value.", 403)
+    if request.kind == Kind.APPROVAL and reveals.is_too_fast(actor):
+        raise Refusal(reveals.TooManyReveals.code, reveals.TooManyReveals().sentence, 429)
     if request.state == State.APPROVED:
         request.starts_at, request.ends_at = now, now + timedelta(minutes=request.minutes)
         to(request, State.ACTIVE, actor, a.SECRET_REQUEST, note=f"For {request.minutes} minutes from now.")
@@ -87,7 +95,8 @@ def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealReques
         raise Refusal("used", "This grant was used already, or has just ended.")
     move = ledger.Move(request.pk, State.ACTIVE, State.ACTIVE, request.asked_hash)
     where = ledger.Target(request.secret.vault.name, request.secret.key, request.version)
-    return _Spent(request, ledger.begin(_action(request), actor, where, reason=request.reason, move=move))
+    begun = ledger.begin(_action(request), actor, where, reason=request.reason, move=move, rights=whose)
+    return _Spent(request, begun)
 
 
 def consume(request: RevealRequest, now: datetime) -> bool:

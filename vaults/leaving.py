@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from audit import ledger
 from kvadmin import actions as a
-from vaults import policy, requests, roles
+from vaults import policy, requests, roles, sessions
 from vaults.models import OPEN, Person, RoleAssignment, ScopeKind, Vote
 from vaults.policy import Decision, Refused
 
@@ -60,7 +56,7 @@ def standing(person: Person) -> Standing:
         groups=list(person.groups.order_by("name").values_list("name", flat=True)),
         requests=person.reveal_requests.filter(state__in=OPEN).count(),
         votes=Vote.objects.filter(voter=person, dropped_at=None, request__state__in=OPEN).count(),
-        sessions=sum(1 for _ in _sessions(person)),
+        sessions=sessions.live(person).count(),
         is_active=person.is_active,
     )
 
@@ -117,11 +113,6 @@ def _close(leaver: Person) -> None:
 
 def _end_sessions(leaver: Person) -> int:
     """Delete the stored sessions. One that is opened at this very moment is dead too: the account is closed."""
-    mine = [session.pk for session in _sessions(leaver)]
-    Session.objects.filter(pk__in=mine).delete()
-    return len(mine)
-
-
-def _sessions(person: Person) -> Iterator[Session]:
-    live = Session.objects.filter(expire_date__gt=timezone.now())
-    return (session for session in live.iterator() if session.get_decoded().get(SESSION_KEY) == str(person.pk))
+    ended = sessions.live(leaver).count()
+    leaver.sessions.all().delete()
+    return ended

@@ -12,18 +12,24 @@ from django.urls import reverse
 
 from audit import clock, ledger
 from kvadmin.actions import Action
-from vaults import policy
+from vaults import drafts, policy
 
 BREAK_GLASS_MINUTES = 5  # a policy may ask for less, never for more
-KEPT = ("reason", "ticket", "minutes", "use", "comment")  # of a form, none of which is ever a value
-KEPT_SECONDS = 600
-_SIGNED_IN_AT, _DRAFT = "signed_in_at", "draft"
+_SIGNED_IN_AT = "signed_in_at"
 
 
 @receiver(user_logged_in, dispatch_uid="kvadmin-step-up")
 def remember(sender: object, request: HttpRequest, **kwargs: Any) -> None:
     """Note in the session when its owner proved who they are, in seconds of UTC."""
     request.session[_SIGNED_IN_AT] = clock.now().timestamp()
+
+
+def proved(request: HttpRequest, at: float | None) -> None:
+    """Note when this session's owner proved who they are, where another than kvadmin saw it; None: nobody knows."""
+    if at is None:
+        request.session.pop(_SIGNED_IN_AT, None)
+    else:
+        request.session[_SIGNED_IN_AT] = min(float(at), clock.now().timestamp())
 
 
 def is_fresh(request: HttpRequest, minutes: int) -> bool:
@@ -59,7 +65,7 @@ def require_fresh(
             reason=reason,
             move=move,
         )
-        _keep(request, back)
+        drafts.keep(request, back)
     return f"{reverse('sign-in-again')}?{urlencode({'next': back})}"
 
 
@@ -68,19 +74,11 @@ def sentence(minutes: int) -> str:
     return f"Sign in again: this asks for a sign-in within the last {within}."
 
 
-def _keep(request: HttpRequest, back: str) -> None:
-    fields = {name: request.POST[name][:500] for name in KEPT if name in request.POST}
-    request.session[_DRAFT] = {"back": back, "at": clock.now().timestamp(), "fields": fields}
-
-
 def draft(request: HttpRequest, back: str) -> dict[str, str]:
     """What the form on the page `back` held when the sign-in was too old: to be filled in again, for ten minutes."""
-    kept = request.session.get(_DRAFT) or {}
-    if kept.get("back") != back or clock.now().timestamp() - kept["at"] >= KEPT_SECONDS:
-        return {}
-    return dict(kept["fields"])
+    return dict(drafts.of_page(request, back).get("fields", {}))
 
 
 def forget(request: HttpRequest) -> None:
     """The form was sent and taken."""
-    request.session.pop(_DRAFT, None)
+    drafts.forget(request)

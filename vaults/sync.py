@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from kvadmin.gateway import arm, keyvault
 from kvadmin.gateway.errors import GatewayError, error_for
@@ -97,7 +99,8 @@ def _sweep(run: SyncRun, patience: Patience) -> None:
     run.note, run.vaults_total = " ".join(problems)[:300], len(vaults)
     reports = _Reports(run)
     reports.now()
-    with ThreadPoolExecutor(settings.KVADMIN_SYNC_PARALLEL, thread_name_prefix="sweep") as pool:
+    same_job = partial(bind_contextvars, **get_contextvars())  # what the threads log names the job, too
+    with ThreadPoolExecutor(settings.KVADMIN_SYNC_PARALLEL, "sweep", same_job) as pool:
         _list_all(vaults, pool, reports, patience)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from audit import backfill, findings, ingest
 from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
-from vaults import requests, sync
+from vaults import membership, requests, sync
 from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
@@ -72,6 +74,12 @@ def settle_requests() -> int:
 def send_digest() -> int:
     """Queues the daily digest of expiring secrets for everybody who gets one; how many those are."""
     return notices.queue_digests()
+
+
+@task
+def forget_absent() -> int:
+    """Takes people of Entra out of their groups who have not signed in for KVADMIN_OIDC_FORGET_DAYS; how many."""
+    return membership.forget(timezone.now() - timedelta(days=settings.KVADMIN_OIDC_FORGET_DAYS))
 
 
 def workspaces() -> set[str]:

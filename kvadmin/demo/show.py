@@ -92,8 +92,7 @@ class Show:
 
 
 def _web(port: int) -> list[str]:
-    server = f"-m gunicorn kvadmin.wsgi --bind 127.0.0.1:{port} --worker-class gthread --workers 1 --threads 16"
-    return [*server.split(), "--log-level", "warning", "--no-control-socket"]
+    return f"-m gunicorn kvadmin.wsgi --bind 127.0.0.1:{port} --workers 1".split()
 
 
 def _found() -> str:

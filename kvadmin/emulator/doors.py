@@ -19,7 +19,7 @@ from urllib3 import HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
-from kvadmin.emulator import arm, keyvault
+from kvadmin.emulator import arm, directory, keyvault, tokens
 from kvadmin.emulator.faults import NetworkError
 from kvadmin.emulator.http import Request, Response, request_of
 from kvadmin.emulator.server import HOST_HEADER, NETWORK_HEADER, EmulatorServer
@@ -38,6 +38,10 @@ def handle(azure: Azure, request: Request) -> Response:
         return arm.handle(azure, request)
     if request.host in LOG_HOSTS:
         return _logs(azure, request)
+    if request.host in directory.HOSTS:
+        return directory.handle(azure, request)
+    if request.host in tokens.HOSTS:
+        return tokens.handle(azure, request)
     return keyvault.handle(azure, request)
 
 

@@ -35,6 +35,12 @@ class Azure:
         self.vaults: dict[str, Vault] = {}
         self.workspaces: dict[str, Workspace] = {}
         self.assignments = Assignments()
+        # Groups of the directory: object id of the group: those of its members. `directory_open`: kvadmin may ask.
+        self.groups: dict[str, set[str]] = {}
+        self.directory_open = True
+        # App registrations that may act for people: client id and secret. `must_sign_in`: whom Entra asks for more.
+        self.apps: dict[str, str] = {}
+        self.must_sign_in: set[str] = set()
         # Where callers come from before they have said who they are.
         self.egress_address = KVADMIN.address
         # How long Azure takes until a deletion, a purge or a recovery is done.

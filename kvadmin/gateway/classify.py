@@ -31,16 +31,21 @@ from azure.core.exceptions import (
 from azure.core.rest import HttpResponse
 
 from kvadmin.gateway.errors import GatewayError, error_for
+from kvadmin.metrics import tallies
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Need(NamedTuple):
-    """What a call needs, named in the advice when Azure refuses it: an Azure role and a secret permission."""
+    """What a call needs, named in the advice when Azure refuses it: an Azure role and a secret permission.
+
+    `identity` is whose rights it uses, where they are not kvadmin's own.
+    """
 
     role: str = ""
     permission: str = ""
+    identity: str = ""
 
 
 NOTHING_NAMED = Need()
@@ -65,7 +70,16 @@ _SIGN_IN_ADVICE = {
     "AADSTS7000215": "The client secret is wrong. Check AZURE_CLIENT_SECRET.",
     "AADSTS7000222": "The client secret has expired. Create a new one, and set AZURE_CLIENT_SECRET.",
     "AADSTS700016": "The application is unknown in this tenant. Check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
+    "AADSTS65001": "Nobody has consented yet that kvadmin's app registration may use Azure Key Vault for people. An "
+    "administrator of Entra gives that consent once, for everybody.",
+    "AADSTS500011": "Azure Key Vault is unknown in this tenant. An administrator of Entra adds its service principal.",
     "AADSTS90002": "There is no such tenant. Check AZURE_TENANT_ID and KVADMIN_CLOUD.",
+}
+# What no sign-in of a person mends: the app registration that acts for them is set up wrongly.
+_APP_ADVICE = {
+    "AADSTS7000215": "The app registration's secret is wrong. Check KVADMIN_OIDC_CLIENT_SECRET.",
+    "AADSTS7000222": "The app registration's secret has expired. Create a new one, and set KVADMIN_OIDC_CLIENT_SECRET.",
+    "AADSTS700016": "The app registration is unknown in this tenant. Check KVADMIN_OIDC_CLIENT_ID.",
 }
 # These come before anything is sent: Azure certainly gave nothing out.
 _NEVER_SENT = (
@@ -96,7 +110,15 @@ def call(work: Callable[[], T], need: Need = NOTHING_NAMED) -> T:
         return work()
     except Exception as error:  # noqa: BLE001 - the SDK lets ValueError and others escape, with the answer in them
         failure = from_exception(error, need).with_traceback(None)
+    _count(failure)
     raise failure from None
+
+
+def _count(failure: GatewayError) -> None:
+    """Once for each error, although a call may lie within another."""
+    if not failure.counted:
+        failure.counted = True
+        tallies.add(tallies.AZURE_ERRORS, failure.code)
 
 
 def from_exception(error: Exception, need: Need = NOTHING_NAMED) -> GatewayError:
@@ -104,7 +126,7 @@ def from_exception(error: Exception, need: Need = NOTHING_NAMED) -> GatewayError
     if isinstance(error, GatewayError):
         return error
     if isinstance(error, ClientAuthenticationError):
-        return _sign_in(error)
+        return _sign_in(error, need)
     response = error.response if isinstance(error, HttpResponseError) else None
     if isinstance(response, HttpResponse):
         return from_response(response, need)
@@ -128,6 +150,7 @@ def from_response(response: HttpResponse, need: Need = NOTHING_NAMED) -> Gateway
         definite=answer.readable and 400 <= answer.status < 500,
         raw=answer.text,
         advice=_SIGN_IN_ADVICE.get(answer.inner, ""),
+        identity=need.identity,
         role=need.role,
         permission=f"'{need.permission}'" if need.permission else "",
         address=seen_address(headers),
@@ -190,21 +213,22 @@ def _code(answer: _Answer) -> str:
     return _BY_INNER.get(answer.inner) or _BY_STATUS.get(answer.status, "refused")
 
 
-def _sign_in(error: ClientAuthenticationError) -> GatewayError:
+def _sign_in(error: ClientAuthenticationError, need: Need = NOTHING_NAMED) -> GatewayError:
     """The credential failed: at the vault (401), at Entra (its own form of error), or before any call."""
+    code, advices = ("own-sign-in", _APP_ADVICE) if need.identity else ("credential", {})
     if not isinstance(error.response, HttpResponse):
-        return error_for("credential", definite=True)
+        return error_for(code, definite=True)
     found = from_response(error.response)
     inner = found.inner or _entra_code(error.response)
     return error_for(
-        "credential",
+        "credential" if inner in advices else code,
         status=found.status,
         inner=inner,
         request_id=found.request_id,
         retry_after=found.retry_after,
         definite=True,
         raw=found.raw,
-        advice=_SIGN_IN_ADVICE.get(inner, ""),
+        advice=advices.get(inner) or _SIGN_IN_ADVICE.get(inner, ""),
     )
 
 

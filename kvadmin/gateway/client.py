@@ -56,13 +56,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cloud:
-    """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with."""
+    """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with.
+
+    `directory` is Microsoft Graph, which knows people and groups; Azure Resource Graph is part of `arm`. `exchange` is
+    the audience of a token that stands for the secret of an app registration.
+    """
 
     authority: str
     vault_suffix: str
     arm: str
     arm_scope: str
     logs: str
+    directory: str
+    exchange: str
     azure: AzureClouds
 
 
@@ -73,6 +79,8 @@ CLOUDS = {
         "https://management.azure.com",
         "https://management.azure.com/.default",
         "https://api.loganalytics.io",
+        "https://graph.microsoft.com",
+        "api://AzureADTokenExchange",
         AzureClouds.AZURE_PUBLIC_CLOUD,
     ),
     "usgovernment": Cloud(
@@ -81,6 +89,8 @@ CLOUDS = {
         "https://management.usgovcloudapi.net",
         "https://management.core.usgovcloudapi.net/.default",
         "https://api.loganalytics.us",
+        "https://graph.microsoft.us",
+        "api://AzureADTokenExchangeUSGov",
         AzureClouds.AZURE_US_GOVERNMENT,
     ),
     "china": Cloud(
@@ -89,6 +99,8 @@ CLOUDS = {
         "https://management.chinacloudapi.cn",
         "https://management.chinacloudapi.cn/.default",
         "https://api.loganalytics.azure.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
+        "api://AzureADTokenExchangeChina",
         AzureClouds.AZURE_CHINA_CLOUD,
     ),
 }
@@ -175,6 +187,11 @@ def reset() -> None:
         shared.session.close()
 
 
+def once(name: str, make: Callable[[], T]) -> T:
+    """The process's one thing called `name`, made on first use, and anew after a fork."""
+    return _process.once(name, make)
+
+
 def transport() -> Transport:
     """The process's one transport."""
     return _process.once("transport", _transport)
@@ -203,9 +220,14 @@ def secret_client(vault_uri: str) -> SecretClient:
 
 
 def _secret_client(host: str) -> SecretClient:
+    return client_of(host, credential())
+
+
+def client_of(host: str, credential: TokenCredential) -> SecretClient:
+    """A client of the vault at this host, which `vault_host` has passed, that signs in with this credential."""
     return SecretClient(
         f"https://{host}",
-        credential(),
+        credential,
         transport=transport(),
         verify_challenge_resource=not _unchecked(urlsplit(f"https://{host}")),
         **_CALLS,
@@ -272,15 +294,24 @@ def arm_client() -> PipelineClient[HttpRequest, HttpResponse]:
 
 
 def _arm_client() -> PipelineClient[HttpRequest, HttpResponse]:
+    return _plain_client(cloud().arm, cloud().arm_scope)
+
+
+def directory_client() -> PipelineClient[HttpRequest, HttpResponse]:
+    """The process's one plain client of Microsoft Graph, which no small package of Microsoft's covers."""
+    return _process.once("directory", lambda: _plain_client(cloud().directory, f"{cloud().directory}/.default"))
+
+
+def _plain_client(base_url: str, scope: str) -> PipelineClient[HttpRequest, HttpResponse]:
     policies = [
         RequestIdPolicy(),
         HeadersPolicy(),
         UserAgentPolicy(USER_AGENT),
         RetryPolicy.no_retries(),
-        BearerTokenCredentialPolicy(credential(), cloud().arm_scope, enable_cae=True),
+        BearerTokenCredentialPolicy(credential(), scope, enable_cae=True),
         HttpLoggingPolicy(),
     ]
-    return PipelineClient(cloud().arm, policies=policies, transport=transport())
+    return PipelineClient(base_url, policies=policies, transport=transport())
 
 
 def logs_client() -> LogsQueryClient:

@@ -10,26 +10,26 @@ from typing import Any
 
 MOST_RAW = 2_000
 
-# code: (the sentence for anybody, what to do for whoever runs kvadmin). {role}, {permission}, {address}, {host} and
-# {again} are filled in by classify.py.
+# code: (the sentence for anybody, what to do for whoever runs kvadmin). {identity}, {role}, {permission}, {address},
+# {host} and {again} are filled in by classify.py.
 WORDS: dict[str, tuple[str, str]] = {
     "rbac": (
-        "Azure refused this: kvadmin's identity has no role on this vault that allows it.",
-        "Give kvadmin's identity the role {role} on the vault, its resource group or its subscription. "
+        "Azure refused this: {identity} has no role on this vault that allows it.",
+        "Give {identity} the role {role} on the vault, its resource group or its subscription. "
         "A new role assignment takes up to ten minutes to work.",
     ),
     "access-policy": (
-        "Azure refused this: the vault's access policies do not allow it to kvadmin's identity.",
-        "Add the secret permission {permission} for kvadmin's identity to the vault's access policies.",
+        "Azure refused this: the vault's access policies do not allow it to {identity}.",
+        "Add the secret permission {permission} for {identity} to the vault's access policies.",
     ),
     "policy": (
-        "Azure refused this: a rule of the vault forbids it to kvadmin's identity.",
+        "Azure refused this: a rule of the vault forbids it to {identity}.",
         "The vault's access policy accepts this only from an application together with a signed-in user. "
-        "Add a policy for kvadmin's identity alone.",
+        "Add a policy for {identity} alone.",
     ),
     "denied": (
-        "Azure refused this: kvadmin's identity may not do it.",
-        "Give kvadmin's identity the role {role} there. A new role assignment takes up to ten minutes to work.",
+        "Azure refused this: {identity} may not do it.",
+        "Give {identity} the role {role} there. A new role assignment takes up to ten minutes to work.",
     ),
     "firewall": (
         "The vault's firewall does not let kvadmin in.",
@@ -91,6 +91,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "kvadmin could not sign in to Azure.",
         "Check KVADMIN_CREDENTIAL and the settings that belong to it.",
     ),
+    "own-sign-in": (
+        "Microsoft wants you to sign in again before your own rights can be used.",
+        "If that does not help: docs/entra.md tells what the app registration needs, and Conditional Access may stand "
+        "in the way.",
+    ),
     "refused": (
         "Azure does not accept this request.",
         "The name, the version or one of the values breaks a rule of Azure.",
@@ -103,6 +108,7 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 _UNKNOWN = {
+    "identity": "kvadmin's identity",
     "role": "that allows it",
     "permission": "that is needed",
     "address": "kvadmin's outgoing address",
@@ -126,6 +132,7 @@ class GatewayError(Exception):
         definite: True when Azure certainly gave no value out.
         raw: the body of Azure's error for administrators, at most 2,000 characters; "" whenever the answer could
             carry a value (2xx, or not readable as an error).
+        counted: whether the metrics have it already.
     """
 
     def __init__(
@@ -156,6 +163,7 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.definite = definite
         self.raw = raw[:MOST_RAW]
+        self.counted = False
         super().__init__(self.sentence)
 
 
@@ -200,7 +208,7 @@ class BadAnswer(GatewayError):
 
 
 class SignInFailed(GatewayError):
-    """kvadmin's own credential did not work: "credential"."""
+    """kvadmin's own credential did not work: "credential". Or that of a person for whom it acts: "own-sign-in"."""
 
 
 class Refused(GatewayError):
@@ -219,6 +227,7 @@ _CLASSES: dict[str, type[GatewayError]] = {
     "server": ServerError,
     "bad-answer": BadAnswer,
     "credential": SignInFailed,
+    "own-sign-in": SignInFailed,
     "refused": Refused,
 }
 

@@ -13,9 +13,11 @@ from azure.core.pipeline import PipelineResponse
 from azure.core.rest import HttpRequest
 from azure.keyvault.secrets import SecretClient
 
+from kvadmin.gateway import on_behalf
 from kvadmin.gateway.classify import Need, call
 from kvadmin.gateway.client import USER_AGENT, secret_client, vault_host
 from kvadmin.gateway.errors import GatewayError, error_for, refused
+from kvadmin.gateway.on_behalf import OnBehalfOf
 from kvadmin.gateway.paging import AT_ONCE, SWEEP, Page, Patience, follow, read_page
 from kvadmin.gateway.values import SecretValue
 
@@ -23,6 +25,7 @@ PAGE_SIZE = 25  # Azure refuses more
 MOST_VERSIONS = 500  # above it Azure's own backup fails as well
 LIST = Need("Key Vault Reader", "list")
 READ = Need("Key Vault Secrets User", "get")
+OWN_READ = READ._replace(identity="your own account")
 # Azure takes any number as a date. What Python cannot hold is moved to these: far off, and still before or after all
 # others; a day short of the very ends, so that a conversion to local time does not overflow.
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
@@ -129,11 +132,14 @@ def _parsed(items: list[dict[str, Any]]) -> list[SecretProperties]:
     return call(lambda: [_properties(item) for item in items])
 
 
-def get_secret(vault_uri: str, name: str, version: str = "", *, reveal_id: str) -> Read:
+def get_secret(
+    vault_uri: str, name: str, version: str = "", *, reveal_id: str, on_behalf_of: OnBehalfOf | None = None
+) -> Read:
     """Read a value: the one call of kvadmin that does. An empty `version` is the latest.
 
     `reveal_id` goes into the User-Agent, which Azure logs: it is what is left to find the read by when the answer is
     lost. The request id in the answer is the better evidence. Nothing is tried twice: one call, one read in the log.
+    With `on_behalf_of` it is read with that person's own rights, and Azure's log names them; else with kvadmin's.
 
     Raises:
         GatewayError: with `request_id` set whenever an answer came; "refused" when name, version or `reveal_id` are
@@ -142,9 +148,10 @@ def get_secret(vault_uri: str, name: str, version: str = "", *, reveal_id: str) 
     _check(name, version)
     if not _REVEAL_ID.fullmatch(reveal_id):
         raise refused("The reveal's own id is not a plain identifier.")
-    client, answer = secret_client(vault_uri), _Answer()
+    client = on_behalf.secret_client(vault_uri, on_behalf_of) if on_behalf_of else secret_client(vault_uri)
+    need, answer = OWN_READ if on_behalf_of else READ, _Answer()
     try:
-        return call(lambda: _read(client, (name, version), f"{USER_AGENT} reveal/{reveal_id}", answer), READ)
+        return call(lambda: _read(client, (name, version), f"{USER_AGENT} reveal/{reveal_id}", answer), need)
     except GatewayError as error:
         error.request_id = error.request_id or answer.request_id
         raise

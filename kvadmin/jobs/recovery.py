@@ -33,6 +33,17 @@ def sign_off(worker_id: str) -> None:
     WorkerBeat.objects.filter(worker_id=worker_id).delete()
 
 
+def host_part(host: str) -> str:
+    """What the names of all workers on this host begin with."""
+    return f"{host[:40]}-"
+
+
+def alive_on(host: str) -> str:
+    """The worker of this host that was heard of last, or "" when that was too long ago."""
+    here = WorkerBeat.objects.filter(worker_id__startswith=host_part(host), seen_at__gte=Now() - SILENCE)
+    return here.order_by("-seen_at").values_list("worker_id", flat=True).first() or ""
+
+
 def recover() -> int:
     """Puts back the jobs of workers that fell silent, and returns how many. Safe to call in every worker at once."""
     silent_since = Now() - SILENCE

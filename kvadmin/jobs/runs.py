@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import traceback
 from datetime import timedelta
 from typing import Any
 
@@ -12,22 +11,29 @@ from django.utils import timezone
 from django_tasks.base import TaskResultStatus
 from django_tasks.utils import normalize_json
 from django_tasks_db.models import DBTaskResult
+from structlog.contextvars import bound_contextvars
 
 from kvadmin.jobs.api import retries_of
+from kvadmin.logs import class_path, describe
 
 Row = DBTaskResult[Any, Any]
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 5.0  # seconds
 LONGEST_PAUSE = 600.0
-OUR_PACKAGES = ("kvadmin.", "vaults.", "audit.")
 
 
 def run(row: Row) -> None:
     """Runs a job that this worker has claimed, and writes its outcome into the row.
 
-    An exit that is forced in the middle leaves the row RUNNING, for another worker to recover.
+    An exit that is forced in the middle leaves the row RUNNING, for another worker to recover. Every line that is
+    logged meanwhile names the job.
     """
+    with bound_contextvars(job=str(row.pk), task=row.task_path):
+        _run(row)
+
+
+def _run(row: Row) -> None:
     try:
         result = _call(row)
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
@@ -49,7 +55,7 @@ def _after(error: Exception, row: Row) -> dict[str, Any]:
     tries = len(row.worker_ids)
     text = describe(error)
     logger.error("job %s %s failed (try %d): %s", row.task_path, row.pk, tries, text.splitlines()[0])
-    columns = {"exception_class_path": _path(error), "traceback": text}
+    columns = {"exception_class_path": class_path(error), "traceback": text}
     if tries > retries_of(row.task_path):
         return columns | {"status": TaskResultStatus.FAILED, "finished_at": timezone.now(), "return_value": None}
     seconds = max(pause(tries), getattr(error, "retry_after", None) or 0)
@@ -66,19 +72,3 @@ def pause(tries: int) -> float:
     """Seconds before the next try: doubled each time up to ten minutes, and spread, so that a herd disperses."""
     longest: float = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-
-def describe(error: BaseException) -> str:
-    """What may be stored of an exception: its class, our own sentence, and where it was raised.
-
-    The text of a foreign exception is left out, for it may quote what it was given: a JSON error holds the whole
-    document, which can be an answer with a value in it.
-    """
-    ours = type(error).__module__.startswith(OUR_PACKAGES)
-    first = f"{_path(error)}: {error}" if ours else _path(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    return "\n".join([first, *(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)])
-
-
-def _path(error: BaseException) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"

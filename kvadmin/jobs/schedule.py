@@ -33,6 +33,7 @@ def periodic_jobs() -> tuple[Periodic, ...]:
         Periodic("ingest", "vaults.tasks.ingest_audit", timedelta(minutes=settings.KVADMIN_INGEST_MINUTES)),
         Periodic("settle", "vaults.tasks.settle_requests", timedelta(minutes=1)),
         Periodic("digest", "vaults.tasks.send_digest", timedelta(days=1)),
+        Periodic("forget-absent", "vaults.tasks.forget_absent", timedelta(days=1)),
         Periodic("checkpoint", "audit.tasks.checkpoint_ledger", timedelta(hours=1)),
         Periodic("prune-events", "audit.tasks.prune_events", timedelta(days=1)),
         Periodic("prune", "kvadmin.jobs.tasks.prune_results", timedelta(days=1)),

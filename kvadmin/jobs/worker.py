@@ -14,6 +14,7 @@ from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker as DatabaseWorker
 
 from kvadmin.jobs import recovery, runs, schedule
+from kvadmin.metrics import tallies
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ LOST = (OperationalError, InterfaceError)  # the database is away, or came back
 
 def new_name() -> str:
     """A name that no worker had before, and that tells where to look for it."""
-    return f"{socket.gethostname()[:40]}-{os.getpid()}-{get_random_string(8)}"
+    return f"{recovery.host_part(socket.gethostname())}{os.getpid()}-{get_random_string(8)}"
 
 
 class Worker(DatabaseWorker):
@@ -93,6 +94,7 @@ class Clock:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        tallies.flush()
         if kind is None:
             recovery.sign_off(self.worker_id)
 
@@ -100,6 +102,7 @@ class Clock:
         recovery.beat(self.worker_id)
         recovery.recover()
         schedule.tick()
+        tallies.flush()
 
     def _run(self) -> None:
         while not self._stop.wait(CLOCK_SECONDS):

@@ -140,6 +140,12 @@ def thousands(number: float | None) -> str:
 
 
 @register.filter
+def label(name: str) -> str:
+    """A field's name as a label: "scope_kind" is "Scope kind"."""
+    return name.replace("_", " ").capitalize()
+
+
+@register.filter
 def count(number: int | None, noun: str) -> str:
     """A number with its noun: "1 vault", "1,234 vaults". A noun with another plural is written "entry,entries"."""
     singular, _, plural = noun.partition(",")

@@ -54,7 +54,8 @@ def broken_writes(table: str, *verbs: str) -> Iterator[None]:
 
     def refuse(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         # A mark's first row, which tells that a run was tried, may be made.
-        if sql.startswith(writes) and "RETURNING" not in sql:
+        is_first_mark = table == "audit_watermark" and "RETURNING" in sql
+        if sql.startswith(writes) and not is_first_mark:
             raise OperationalError("disk full")
         return execute(sql, *rest)
 

@@ -54,9 +54,11 @@ def challenge(vault: str = PAY, **other: Any) -> dict[str, Any]:
     return row(vault, claims={}, OperationName="Authentication", Status=401, ObjectUrl="", **other)
 
 
-def revealed(vault: str = PAY, secret: str = DB, *, who: Actor = ADA, request_id: str = "") -> Attempt:
+def revealed(
+    vault: str = PAY, secret: str = DB, *, who: Actor = ADA, request_id: str = "", rights: str = ""
+) -> Attempt:
     """A reveal that is on record; with no request id: one whose answer was lost on the way."""
-    act = begin(a.SECRET_REVEAL, who, Target(vault, secret), reason="INC-1", move=NO_MOVE)
+    act = begin(a.SECRET_REVEAL, who, Target(vault, secret), reason="INC-1", move=NO_MOVE, rights=rights)
     if request_id:
         act.revealed(version=VERSION, request_id=request_id, region="westeurope")
     else:

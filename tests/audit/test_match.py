@@ -70,6 +70,42 @@ def test_a_value_that_left_although_kvadmin_failed_is_explained() -> None:
     assert list_of(row(CorrelationId=REQUEST)) == "explained"
 
 
+# --- On behalf of a person -------------------------------------------------------------------------------------------
+APP = "33333333-3333-4333-8333-333333333333"
+ACTING = {"oid": "aaaaaaaa-0000-4000-8000-000000000001", "appid": APP, "idtyp": "user", "upn": "ada@contoso.example"}
+acts_for_people = override_settings(KVADMIN_ON_BEHALF_OF="direct", KVADMIN_OIDC_CLIENT_ID=APP)
+
+
+@acts_for_people
+def test_a_read_with_a_persons_own_rights_is_explained_and_the_person_is_not_taken_for_kvadmin() -> None:
+    revealed(request_id=REQUEST, rights="person")
+    theirs = row(claims=ACTING | {"appid": STRANGER["appid"]})
+
+    assert take_in(row(CorrelationId=REQUEST, claims=ACTING), theirs) == {
+        REQUEST: "explained",
+        theirs["CorrelationId"]: "around",
+    }
+    assert not OwnIdentity.objects.exists()
+
+
+@acts_for_people
+def test_a_lost_answer_to_a_person_is_explained_by_the_reveal_id_too() -> None:
+    act = revealed(rights="person")
+
+    assert list_of(row(claims=ACTING, ClientInfo=agent(act.id), TimeGenerated=timezone.now())) == "explained"
+
+
+@acts_for_people
+def test_a_read_through_kvadmins_registration_that_the_ledger_does_not_know_is_an_alarm() -> None:
+    """Somebody else holds the registration's secret, and a token of that person."""
+    assert list_of(row(claims=ACTING)) == "unexplained"
+
+
+@override_settings(KVADMIN_OIDC_CLIENT_ID=APP)
+def test_where_kvadmin_acts_for_nobody_its_registration_proves_nothing() -> None:
+    assert list_of(row(claims=ACTING)) == "around"
+
+
 # --- By the User-Agent -----------------------------------------------------------------------------------------------
 def test_a_lost_answer_is_explained_by_the_reveal_id_in_the_user_agent() -> None:
     act = revealed()

@@ -37,11 +37,12 @@ def test_every_code_has_a_sentence_and_an_advice_that_are_complete_without_detai
         ("server", errors.ServerError),
         ("bad-answer", errors.BadAnswer),
         ("credential", errors.SignInFailed),
+        ("own-sign-in", errors.SignInFailed),
         ("refused", errors.Refused),
     ],
 )
 def test_every_code_has_its_class(code: str, kind: type[GatewayError]):
-    assert (type(error_for(code)), len(WORDS)) == (kind, 20)
+    assert (type(error_for(code)), len(WORDS)) == (kind, 21)
 
 
 def test_a_throttled_one_says_when_to_come_back():

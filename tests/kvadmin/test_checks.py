@@ -13,11 +13,13 @@ from pytest_django import Settings
 from tests.processes import environment, python
 
 KEY = "0123456789" * 5
+NO_SHARED_CACHE = "Several processes, as PostgreSQL or WEB_CONCURRENCY suggests, would share no cache."
 
 
 @pytest.fixture
-def production(settings: Settings) -> Settings:
+def production(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A set-up that nothing is wrong with."""
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
     settings.DEBUG = False
     settings.SECRET_KEY = KEY
     settings.KVADMIN_EMULATOR = ""
@@ -136,16 +138,98 @@ def test_a_file_that_cannot_be_read_is_named(production: Settings, tmp_path: Pat
     assert found() == {"kvadmin.E008": f"KVADMIN_CA_FILE: cannot read '{tmp_path}/gone.pem'."}
 
 
+def entra(production: Settings, **settings: object) -> None:
+    """Sign-in with Entra as it should be set up, but for these settings."""
+    right = {
+        "CLIENT_ID": "33333333-3333-4333-8333-333333333333",
+        "CLIENT_SECRET": "a-secret",
+        "CREDENTIAL": "client-secret",
+        "TENANT_ID": "11111111-1111-4111-8111-111111111111",
+        "ISSUER": "https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111/v2.0",
+        "GROUPS": {"Kv.Readers": "Readers"},
+    }
+    for name, value in (right | settings).items():
+        setattr(production, f"KVADMIN_OIDC_{name}", value)
+
+
+def test_a_whole_set_up_of_entra_passes(production: Settings) -> None:
+    entra(production)
+
+    assert found() == {}
+
+
+def test_with_its_own_identity_kvadmin_needs_no_secret(production: Settings) -> None:
+    entra(production, CLIENT_SECRET="", CREDENTIAL="managed-identity")
+
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "needs"),
+    [
+        ({"CLIENT_SECRET": ""}, "KVADMIN_OIDC_CLIENT_SECRET"),
+        ({"TENANT_ID": ""}, "KVADMIN_OIDC_TENANT_ID (or AZURE_TENANT_ID)"),
+        ({"CLIENT_SECRET": "", "GROUPS": {}}, "KVADMIN_OIDC_CLIENT_SECRET and KVADMIN_OIDC_GROUPS"),
+    ],
+)
+def test_half_a_set_up_of_entra_is_refused(production: Settings, wrong: dict[str, object], needs: str) -> None:
+    entra(production, **wrong)
+
+    assert found() == {"kvadmin.E009": f"KVADMIN_OIDC_CLIENT_ID is set, and needs {needs}."}
+
+
+@pytest.mark.parametrize("tenant", ["common", "organizations", "contoso.example"])
+def test_only_one_tenants_id_will_do(production: Settings, tenant: str) -> None:
+    entra(production, TENANT_ID=tenant)
+
+    assert found() == {"kvadmin.E010": "KVADMIN_OIDC_TENANT_ID is no tenant's id."}
+
+
+@pytest.mark.parametrize("issuer", ["http://login.microsoftonline.com/x/v2.0", "http://127.0.0.1:9400", "login", ""])
+def test_a_provider_without_https_is_refused_in_production(production: Settings, issuer: str) -> None:
+    entra(production, ISSUER=issuer)
+
+    assert found() == {"kvadmin.E011": "KVADMIN_OIDC_ISSUER is not https."}
+
+
+def test_settings_of_entra_that_do_nothing_are_warned_of(production: Settings) -> None:
+    entra(production, CLIENT_ID="")
+
+    idle = "KVADMIN_OIDC_CLIENT_SECRET and KVADMIN_OIDC_GROUPS without KVADMIN_OIDC_CLIENT_ID"
+    assert found() == {"kvadmin.W006": f"{idle}: nobody can sign in with Entra."}
+
+
 def test_many_web_processes_are_warned_of_what_they_do_not_share(
     production: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
-    production.DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"
 
     assert found() == {
         "kvadmin.W001": "WEB_CONCURRENCY starts several processes on SQLite.",
-        "kvadmin.W002": "WEB_CONCURRENCY starts several processes without a shared cache.",
+        "kvadmin.W002": NO_SHARED_CACHE,
     }
+
+
+def test_replicas_of_one_process_each_are_warned_of_the_cache_that_they_do_not_share(
+    production: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(production.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
+
+    assert found() == {"kvadmin.W002": NO_SHARED_CACHE}
+
+
+@pytest.mark.parametrize("hosts", [["*"], ["kvadmin.example.com", "*"], ["."]])
+def test_a_server_that_answers_to_any_name_is_refused(production: Settings, hosts: list[str]) -> None:
+    production.ALLOWED_HOSTS = hosts
+
+    assert found() == {"kvadmin.E013": "KVADMIN_ALLOWED_HOSTS allows every host."}
+
+
+@pytest.mark.parametrize("mode", ["direct", "always"])
+def test_acting_on_behalf_of_people_needs_people_who_sign_in_with_entra(production: Settings, mode: str) -> None:
+    production.KVADMIN_ON_BEHALF_OF = mode
+
+    assert found() == {"kvadmin.E012": f"KVADMIN_ON_BEHALF_OF={mode} needs sign-in with Entra."}
 
 
 def test_plain_http_in_production_is_warned_of(production: Settings) -> None:

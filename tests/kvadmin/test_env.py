@@ -105,6 +105,27 @@ def test_words_are_separated_by_commas_and_empty_ones_do_not_count(variable: pyt
     assert env.words("X") == ["a", "b"]
 
 
+def test_pairs_are_separated_by_commas(variable: pytest.MonkeyPatch) -> None:
+    assert env.pairs("X") == {}
+    variable.setenv("X", "Kv.Readers = Readers,b=Platform Team=1,")
+    assert env.pairs("X") == {"Kv.Readers": "Readers", "b": "Platform Team=1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a", "X: 'a' is not of the form KEY=VALUE."),
+        ("a=", "X: 'a=' is not of the form KEY=VALUE."),
+        ("=b", "X: '=b' is not of the form KEY=VALUE."),
+        ("a=b, a=c", "X: 'a' is named twice."),
+    ],
+)
+def test_a_pair_that_is_none_is_refused(text: str, sentence: str, variable: pytest.MonkeyPatch) -> None:
+    variable.setenv("X", text)
+
+    assert refused(env.pairs, "X") == sentence
+
+
 def test_a_database_url_becomes_djangos_dictionary(variable: pytest.MonkeyPatch) -> None:
     variable.setenv("X", "postgres://ada:hunter2@db.example.com:5433/kvadmin")
 

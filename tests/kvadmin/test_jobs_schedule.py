@@ -156,6 +156,7 @@ def test_the_periods_come_from_the_settings(settings: Settings) -> None:
         "ingest": timedelta(minutes=4),
         "settle": timedelta(minutes=1),
         "digest": timedelta(days=1),
+        "forget-absent": timedelta(days=1),
         "checkpoint": timedelta(hours=1),
         "prune-events": timedelta(days=1),
         "prune": timedelta(days=1),

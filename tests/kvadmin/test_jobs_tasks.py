@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from kvadmin.jobs.models import WorkerBeat
 from kvadmin.jobs.tasks import prune_results
 from tests.kvadmin import jobs_for_tests as jobs
+from vaults.models import Session
 
 pytestmark = pytest.mark.django_db
 

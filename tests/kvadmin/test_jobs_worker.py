@@ -142,3 +142,21 @@ def test_a_worker_on_an_empty_database_says_what_to_do(tmp_path: Path) -> None:
     assert output.splitlines()[-1] == (
         "CommandError: The database is older than this version of kvadmin: run `manage.py migrate` first."
     )
+
+
+def test_an_orchestrator_is_told_whether_a_worker_of_this_host_lives(worker: subprocess.Popen[str]) -> None:
+    while not WorkerBeat.objects.exists():
+        assert worker.poll() is None, worker.communicate()[0]
+        time.sleep(0.02)
+
+    lives = manage("worker", "--alive", DATABASE_URL=database_url())
+    said = lives.communicate()[0]
+    worker.kill()
+    worker.wait()
+    WorkerBeat.objects.update(worker_id="elsewhere-1-abcdefgh")
+    none = manage("worker", "--alive", DATABASE_URL=database_url())
+
+    assert (lives.returncode, said.endswith(" lives.\n")) == (0, True)
+    last_line = none.communicate()[0].splitlines()[-1]
+    assert last_line == "CommandError: No worker of this host was heard of within a minute."
+    assert none.returncode == 1

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from audit.ledger import LedgerUnavailable
 from audit.models import LedgerEntry
-from kvadmin.sign_in import DEMO_ACCOUNTS, SignInForm
+from kvadmin.accounts import FAILED
+from kvadmin.sign_in import DEMO_ACCOUNTS
 from kvadmin.urls import handler400, handler403, handler404, handler500
 from kvadmin.urls import urlpatterns as real_urls
 from tests import factories
@@ -57,7 +58,7 @@ broken_pages = pytest.mark.urls(__name__)
 
 
 def sign_in(client: Client, name: str = "reader", password: str = "pw", target: str = "/help/", **extra: str):  # noqa: S107
-    return client.post("/sign-in/", {"username": name, "password": password, "next": target}, **extra)
+    return client.post("/sign-in/", {"login": name, "password": password, "next": target}, **extra)
 
 
 def is_signed_in(client: Client) -> bool:
@@ -87,7 +88,7 @@ def test_a_wrong_password_an_unknown_name_and_a_closed_account_get_the_same_sent
 
     response = sign_in(client, name, "hunter2-wrong")
 
-    assert response.context["form"].non_field_errors() == [SignInForm.sentence]
+    assert response.context["form"].non_field_errors() == [FAILED]
     assert b"hunter2-wrong" not in response.content
     assert not is_signed_in(client)
 
@@ -97,7 +98,7 @@ def test_five_bad_tries_lock_the_name_from_that_address_for_five_minutes(client:
         sign_in(client, password="wrong")
 
     locked = sign_in(client)
-    assert locked.context["form"].non_field_errors() == [SignInForm.sentence]
+    assert locked.context["form"].non_field_errors() == [FAILED]
     assert not is_signed_in(client)
     assert sign_in(Client(), REMOTE_ADDR="203.0.113.9").status_code == 302
     with time_machine.travel(timezone.now() + timedelta(minutes=5, seconds=1)):
@@ -291,39 +292,6 @@ def test_a_page_holds_no_inline_script_style_or_handler(client: Client, admin: P
     assert " onclick=" not in page
 
 
-# --- Health ----------------------------------------------------------------------------------------------------------
-
-
-def test_healthz_answers_without_the_database(client: Client) -> None:
-    response = client.get("/healthz")  # no database is allowed in this test
-
-    assert (response.status_code, response.content, response["Content-Type"]) == (200, b"ok\n", "text/plain")
-
-
-def test_readyz_answers_when_the_database_does(client: Client, db: None) -> None:
-    response = client.get("/readyz")
-
-    assert (response.status_code, response.content) == (200, b"ok\n")
-
-
-def test_readyz_says_that_the_database_is_missing(client: Client, db: None) -> None:
-    def refuse(execute, sql, params, many, context):
-        raise OperationalError("connection to 10.0.0.4 refused")
-
-    with connection.execute_wrapper(refuse):
-        response = client.get("/readyz")
-
-    assert (response.status_code, response.content) == (503, b"The database does not answer.\n")
-
-
-def test_probes_are_not_redirected_to_https(client: Client, db: None, settings) -> None:
-    settings.SECURE_SSL_REDIRECT = True
-
-    answers = [client.get(probe).status_code for probe in ("/healthz", "/readyz", "/help/")]
-
-    assert answers == [200, 200, 301]
-
-
 # --- When something goes wrong ---------------------------------------------------------------------------------------
 
 
@@ -386,6 +354,16 @@ def test_a_crash_gives_nothing_away(reader: Person, where: str, status: int, sen
     assert sentence in page
     assert "hunter2" not in page
     assert "10.0.0.4" not in page
+
+
+@broken_pages
+def test_the_crash_page_names_the_request_by_which_its_lines_are_found(reader: Person) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(reader)
+
+    response = client.get("/crash/")
+
+    assert f"There this request is <code>{response['X-Request-ID']}</code>." in response.content.decode()
 
 
 @broken_pages

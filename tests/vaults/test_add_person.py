@@ -1,4 +1,4 @@
-"""Somebody has to be the first: manage.py add_person."""
+"""A local account: manage.py add_person."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from audit.models import LedgerEntry
-from kvadmin import actions as a
 from tests import factories
-from vaults import policy
-from vaults.models import Person, Role, RoleAssignment
+from vaults.models import Person, RoleAssignment
 
 PASSWORD = "correct-horse-battery"
 pytestmark = pytest.mark.django_db
@@ -25,36 +22,11 @@ def add(*arguments: str, password: str = PASSWORD) -> str:
     return said.getvalue().strip()
 
 
-def test_the_first_administrator_can_sign_in_and_give_roles() -> None:
-    said = add("ada", "--first-name", "Ada", "--last-name", "Stern", "--administrator")
-
-    assert said == "Ada Stern can sign in and is the administrator."
-    assert Client().login(username="ada", password=PASSWORD)
-    assert policy.may(Person.objects.get(username="ada"), a.ROLE_ASSIGN)
-
-
-def test_the_first_administrators_role_is_on_record_as_kvadmins_own_act() -> None:
-    add("ada", "--administrator")
-
-    entry = LedgerEntry.objects.get()
-    assert (entry.action, entry.person) == ("role:assign", "kvadmin")
-    assert entry.note == "Administrator on everything, to ada: the first administrator, by manage.py"
-
-
-def test_there_is_no_second_first_administrator() -> None:
-    factories.person("ada", "administrator")
-
-    with pytest.raises(CommandError, match="There is an administrator already"):
-        add("bob", "--administrator")
-
-    assert not Person.objects.filter(username="bob").exists()
-
-
 def test_anybody_else_can_sign_in_and_may_do_nothing() -> None:
     assert add("bob") == "bob can sign in."
 
     assert Client().login(username="bob", password=PASSWORD)
-    assert list(RoleAssignment.objects.filter(role=Role.ADMINISTRATOR)) == []
+    assert RoleAssignment.objects.count() == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from kvadmin.gateway.errors import GatewayError
 from tests import factories
-from vaults import break_glass, grants, requests
+from vaults import break_glass, grants, requests, reveals
 from vaults.models import Person, RevealRequest, RoleAssignment, Secret
 from vaults.requests import Refusal
 
@@ -426,3 +426,45 @@ def test_asking_twice_at_once_opens_one_request(secret: Secret, dev: Person, app
     results = at_once(*[lambda: factories.ask(dev, secret).state] * 8)
 
     assert sorted(map(str, results)) == ["duplicate"] * 7 + ["pending"]
+
+
+# --- How many in an hour ---------------------------------------------------------------------------------------------
+def test_a_grant_is_held_to_the_hourly_limit_and_its_use_is_not_spent(
+    secret: Secret, dev: Person, approver: Person, azure: Azure, settings
+) -> None:
+    factories.policy("approval", vault=secret.vault, use="window")
+    settings.KVADMIN_REVEALS_PER_HOUR = 1
+    request = granted(secret, dev, approver, use="window")
+    assert reveal(dev, request) == "canary-grant"
+
+    assert refused(lambda: reveal(dev, request)) == "too-many"
+
+    assert LedgerEntry.objects.get(phase="refused").note.startswith("You have seen 1 values within the last hour")
+    request.refresh_from_db()
+    assert (request.state, reads(azure)) == ("active", 1)
+    settings.KVADMIN_REVEALS_PER_HOUR = 2
+    assert reveal(dev, request) == "canary-grant"
+
+
+def test_an_approved_request_that_is_too_much_for_this_hour_does_not_begin(
+    secret: Secret, dev: Person, approver: Person, settings
+) -> None:
+    """Its minutes would run out while its owner has to wait."""
+    factories.policy("approval", vault=secret.vault)
+    request = granted(secret, dev, approver)
+    settings.KVADMIN_REVEALS_PER_HOUR = 0
+
+    assert refused(lambda: reveal(dev, request)) == "too-many"
+    request.refresh_from_db()
+    assert request.state == "approved"
+
+
+def test_breaking_the_glass_is_never_held_up_but_counts(
+    secret: Secret, oncall: Person, approver: Person, settings
+) -> None:
+    factories.policy("approval", break_glass=True)
+    settings.KVADMIN_REVEALS_PER_HOUR = 1
+    request = shatter(oncall, secret)
+
+    assert [reveal(oncall, request) for _ in range(3)] == ["canary-grant"] * 3
+    assert reveals.is_too_fast(who(oncall))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group
-from django.contrib.sessions.models import Session
 from django.test import Client
 
 from audit import ledger
@@ -14,7 +13,7 @@ from audit.models import LedgerEntry
 from tests import factories
 from vaults import break_glass, leaving, requests
 from vaults.leaving import end_access
-from vaults.models import Person, RevealRequest, RoleAssignment, Secret
+from vaults.models import Person, RevealRequest, RoleAssignment, Secret, Session
 from vaults.policy import Refused
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from tests import factories
-from vaults.models import RoleAssignment
+from vaults.models import Person, RoleAssignment
 
 pytestmark = pytest.mark.django_db
 
@@ -53,3 +53,14 @@ def test_others_learn_no_names(role: str, client: Client) -> None:
         answer = client.get(path)
         assert answer.status_code == 403
         assert "bob" not in answer.content.decode()
+
+
+def test_it_is_said_who_vouches_for_a_person(client: Client) -> None:
+    entra = Person.objects.create(username="ada", tenant_id="t", object_id="aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
+    local = factories.person("bob")
+    client.force_login(factories.person("admin", "administrator"))
+
+    pages = [client.get(f"/people/{one.pk}/").content.decode() for one in (entra, local)]
+
+    told = [page.split("<dt>Signs in with</dt><dd>")[1].split("</dd>")[0] for page in pages]
+    assert told == [f'Microsoft Entra, as <span class="mono">{entra.object_id}</span>', "a password of kvadmin"]

@@ -6,6 +6,7 @@ from vaults.models.request import CLOSED, OPEN, RevealRequest, State, Vote
 from vaults.models.role import Role, RoleAssignment
 from vaults.models.scope import Scoped, ScopeKind
 from vaults.models.secret import Secret
+from vaults.models.session import Session
 from vaults.models.sync import SyncRun
 from vaults.models.vault import Health, LogState, Subscription, Vault
 
@@ -22,6 +23,7 @@ __all__ = [
     "ScopeKind",
     "Scoped",
     "Secret",
+    "Session",
     "State",
     "Subscription",
     "SyncRun",

@@ -43,6 +43,7 @@ def person(request: Request, person_id: int) -> HttpResponse:
         "held": held,
         "endable": roles.within_reach(signed_in(request), a.ROLE_ASSIGN, own),
         "past": [role for role in theirs if role.pk not in in_force],
+        "may_end_sessions": policy.may_everywhere(request.user, a.SESSION_REVOKE).allowed,
         "may_end": leaving.may_end(signed_in(request), somebody).allowed,
     }
     return render(request, "vaults/person.html", context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import JsonResponse
@@ -16,8 +17,9 @@ from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import Read
+from kvadmin.gateway.on_behalf import OnBehalfOf
 from kvadmin.http import Request
-from vaults import grants, policy, reveals, step_up
+from vaults import drafts, grants, policy, reveals, rights, step_up
 from vaults.access import access
 from vaults.models import RevealRequest, Secret, State
 from vaults.reveal_forms import RevealForm
@@ -30,6 +32,7 @@ STATUS = {
     "not-found": 404,
     "disabled": 409,
     "withheld": 409,
+    "own-sign-in": 401,
     "too-many": 429,
     "throttled": 503,
     "ledger-unavailable": 503,
@@ -52,13 +55,15 @@ def reveal(request: Request, vault: str, secret: str) -> JsonResponse:
         return _unclear(form)
     if refused := _not_so(request, item, grant, form):
         return refused
+    own: OnBehalfOf | None = None
     try:
-        read = _read(request, item, grant, form)
+        own = rights.of(request, grant, ledger.Target(item.vault.name, item.key))
+        read = _read(request, item, grant, form, own)
     except Refusal as refusal:
         return _error(refusal.sentence, refusal.status)
     except (GatewayError, LedgerUnavailable, reveals.TooManyReveals, grants.Withheld) as error:
-        return _refused(error)
-    html = _around(item, read)
+        return _refused(request, item, error)
+    html = _around(item, read, own)
     step_up.forget(request)
     return JsonResponse({"value": read.value.expose(), "html": html})
 
@@ -89,10 +94,12 @@ def _not_so(request: Request, item: Secret, grant: RevealRequest | None, form: R
     return _error(step_up.sentence(minutes), 401, sign_in=url) if url else None
 
 
-def _read(request: Request, item: Secret, grant: RevealRequest | None, form: RevealForm) -> Read:
+def _read(
+    request: Request, item: Secret, grant: RevealRequest | None, form: RevealForm, own: OnBehalfOf | None
+) -> Read:
     if grant:
-        return grants.reveal(signed_in(request), policy.actor(request), grant.pk)
-    return reveals.reveal(policy.actor(request), item, **form.cleaned_data)
+        return grants.reveal(signed_in(request), policy.actor(request), grant.pk, own)
+    return reveals.reveal(policy.actor(request), item, own=own, **form.cleaned_data)
 
 
 def _not_a_page() -> JsonResponse:
@@ -105,8 +112,15 @@ def _unclear(form: RevealForm) -> JsonResponse:
     return _error(str(errors[0]), 422, field=field)
 
 
-def _refused(error: GatewayError | LedgerUnavailable | reveals.TooManyReveals | grants.Withheld) -> JsonResponse:
-    response = _error(error.sentence, STATUS.get(error.code, 502), advice=getattr(error, "advice", ""))
+def _refused(
+    request: Request, item: Secret, error: GatewayError | LedgerUnavailable | reveals.TooManyReveals | grants.Withheld
+) -> JsonResponse:
+    facts = {"advice": getattr(error, "advice", "")}
+    if error.code == "own-sign-in" and signed_in(request).object_id:
+        back = reverse("secret", args=[item.vault.name, item.name])
+        drafts.keep(request, back)
+        facts["sign_in"] = f"{reverse('sign-in-again')}?{urlencode({'next': back})}"
+    response = _error(error.sentence, STATUS.get(error.code, 502), **facts)
     if retry_after := getattr(error, "retry_after", None):
         response["Retry-After"] = str(retry_after)
     return response
@@ -116,9 +130,11 @@ def _error(sentence: str, status: int, **facts: str) -> JsonResponse:
     return JsonResponse({"error": sentence, "advice": "", "field": "", **facts}, status=status)
 
 
-def _around(item: Secret, read: Read) -> str:
+def _around(item: Secret, read: Read, own: OnBehalfOf | None) -> str:
     """What stands around the value: facts and controls. The value itself is not among what the template gets."""
-    context = {"secret": item, "properties": read.properties, "hide_after": settings.KVADMIN_REVEAL_SECONDS}
+    used = rights.used(own)
+    context = {"secret": item, "properties": read.properties, "rights": used}
+    context |= {"hide_after": settings.KVADMIN_REVEAL_SECONDS}
     return render_to_string("vaults/_secret_value.html", context)
 
 
@@ -134,5 +150,6 @@ def reveal_context(request: Request, item: Secret, version: str = "") -> dict[st
         "reveal_decision": mine.decision,
         "reveal_form": form,
         "reveal_version": version,
+        "rights": rights.said(mine.grant) if shows else None,
         "hide_after": settings.KVADMIN_REVEAL_SECONDS,
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import OperationalError
 
+from kvadmin import migrating
+from kvadmin.jobs import recovery
 from kvadmin.jobs.worker import Worker
 
 
@@ -17,19 +19,29 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--batch", action="store_true", help="run what is due, then stop")
+        parser.add_argument("--alive", action="store_true", help="say whether a worker of this host lives, and stop")
 
-    def handle(self, *, batch: bool, **options: Any) -> None:
+    def handle(self, *, batch: bool, alive: bool, **options: Any) -> None:
+        if alive:
+            self.tell_of_the_living()
+            return
         if _behind():
             raise CommandError("The database is older than this version of kvadmin: run `manage.py migrate` first.")
         worker = Worker(batch=batch)
         worker.configure_signals()
         worker.work()
 
+    def tell_of_the_living(self) -> None:
+        """For an orchestrator, in the worker's own container. Raises CommandError when none lives."""
+        name = recovery.alive_on(socket.gethostname())
+        if not name:
+            raise CommandError("No worker of this host was heard of within a minute.")
+        self.stdout.write(f"{name} lives.")
+
 
 def _behind() -> bool:
     """Whether migrations wait to be applied. Raises CommandError when the database does not answer."""
     try:
-        executor = MigrationExecutor(connection)
+        return migrating.behind()
     except OperationalError as error:
         raise CommandError(f"The database does not answer: {error}") from None
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
