@@ -1,5 +1,6 @@
 """What there is, and who may do what. No column of any model can hold a secret value."""
 
+from vaults.models.batch import Batch, BatchItem
 from vaults.models.person import Person
 from vaults.models.policy import RevealPolicy
 from vaults.models.request import CLOSED, OPEN, RevealRequest, State, Vote
@@ -12,6 +13,8 @@ from vaults.models.vault import Health, LogState, Subscription, Vault
 __all__ = [
     "CLOSED",
     "OPEN",
+    "Batch",
+    "BatchItem",
     "Health",
     "LogState",
     "Person",
