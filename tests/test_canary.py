@@ -111,6 +111,7 @@ def test_no_page_is_forgotten_here(ada: Client) -> None:
     ingest_audit([WORKSPACE])
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
+    acts |= {"generate"}
     acts |= {"acknowledge", "backfill", "save-view", "delete-view", *EXPORTS}
     outside = {"sign-in", "healthz", "readyz"}
 

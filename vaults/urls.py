@@ -8,6 +8,7 @@ from django.urls.converters import StringConverter
 from vaults.views import (
     ask,
     break_glass,
+    generator,
     home,
     people,
     policies,
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("search/", search.search, name="search"),
     path("sync/", sync.sync, name="sync"),
+    path("generate/", generator.generate, name="generate"),
     path("register-vault/", vaults.register, name="register-vault"),
     path("vaults/", vaults.vault_list, name="vaults"),
     path("vaults/<name:vault>/", vaults.vault, name="vault"),
