@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -26,11 +27,34 @@ _PER_STATEMENT = 200
 Facts = tuple[Any, ...]
 
 
-class VaultRows:
-    """The rows of one vault during one listing: `write` each batch, and `vanish` only after a complete listing."""
+def store(vault: Vault, properties: SecretProperties) -> Secret:
+    """Put what Azure answered to a write into the inventory at once: a new secret, or the newest version of one.
 
-    def __init__(self, vault: Vault) -> None:
+    The properties of an older version do not belong here. A list that was begun before this moment no longer counts
+    for this secret.
+    """
+    key = properties.name.lower()
+    with transaction.atomic():
+        _upsert(vault, {key: _facts(properties)})
+        Secret.objects.filter(vault=vault, key=key).update(written_at=timezone.now())
+    return Secret.objects.select_related("vault").get(vault=vault, key=key)
+
+
+def forget(vault: Vault, key: str) -> None:
+    """Mark a secret as gone from Azure at once: it was deleted. Its row stays, as history."""
+    now = timezone.now()
+    Secret.objects.filter(vault=vault, key=key.lower()).update(written_at=now, vanished_at=now)
+
+
+class VaultRows:
+    """The rows of one vault during one listing: `write` each batch, and `vanish` only after a complete listing.
+
+    `began`: when the list was begun. What kvadmin itself has changed since then is newer than what the list says.
+    """
+
+    def __init__(self, vault: Vault, began: datetime | None = None) -> None:
         self.vault = vault
+        self._began = began or timezone.now()
         self._last: int | None = Secret.objects.filter(vault=vault).aggregate(last=Max("pk"))["last"]
         self._seen: set[int] = set()
 
@@ -38,7 +62,7 @@ class VaultRows:
         """Store a batch of Azure's list in one transaction; returns how many rows were new or different."""
         facts = {secret.name.lower(): _facts(secret) for secret in found if valid_name(secret.name)}
         with transaction.atomic():
-            if self._last is not None:
+            if self._last is not None or Secret.objects.filter(vault=self.vault).exists():
                 facts = self._different(facts)
             _upsert(self.vault, facts)
         return len(facts)
@@ -47,7 +71,7 @@ class VaultRows:
         """Mark the rows that the listing did not show; returns how many."""
         if self._last is None:
             return 0
-        live = Secret.objects.filter(vault=self.vault, vanished_at=None)
+        live = Secret.objects.filter(vault=self.vault, vanished_at=None).exclude(written_at__gte=self._began)
         before = live.filter(pk__lte=self._last).values_list("pk", flat=True)
         gone = [pk for pk in before.iterator() if pk not in self._seen]
         for start in range(0, len(gone), _PER_STATEMENT):
@@ -59,11 +83,11 @@ class VaultRows:
 
     def _different(self, facts: dict[str, Facts]) -> dict[str, Facts]:
         """Those that have no row yet, or another one."""
-        rows = Secret.objects.filter(vault=self.vault, key__in=facts).values_list("pk", "key", *FACTS)
+        rows = Secret.objects.filter(vault=self.vault, key__in=facts).values_list("pk", "key", "written_at", *FACTS)
         different = dict(facts)
-        for pk, key, *stored in rows:
+        for pk, key, written_at, *stored in rows:
             self._seen.add(pk)
-            if tuple(stored) == facts[key]:
+            if tuple(stored) == facts[key] or (written_at and written_at >= self._began):
                 del different[key]
         return different
 

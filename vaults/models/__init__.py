@@ -1,6 +1,7 @@
 """What there is, and who may do what. No column of any model can hold a secret value."""
 
 from vaults.models.batch import Batch, BatchItem
+from vaults.models.deleted import DeletedSecret, Turn
 from vaults.models.person import Person
 from vaults.models.policy import RevealPolicy
 from vaults.models.request import CLOSED, OPEN, RevealRequest, State, Vote
@@ -15,6 +16,7 @@ __all__ = [
     "OPEN",
     "Batch",
     "BatchItem",
+    "DeletedSecret",
     "Health",
     "LogState",
     "Person",
@@ -28,6 +30,7 @@ __all__ = [
     "State",
     "Subscription",
     "SyncRun",
+    "Turn",
     "Vault",
     "Vote",
 ]
