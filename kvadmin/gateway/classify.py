@@ -55,6 +55,9 @@ _BY_INNER = {
     "SecretDisabled": "disabled",
     "ObjectIsDeletedButRecoverable": "deleted-recoverable",
     "ObjectIsBeingDeleted": "being-deleted",
+    "RequestNotAllowedOnNonDeletedObject": "not-deleted",
+    "SecretManagedByKeyVault": "managed",
+    "Malformed backup blob": "bad-backup",
     "SEM0100": "no-table",
 }
 _BY_STATUS = {401: "credential", 403: "denied", 404: "not-found", 408: "timeout", 409: "conflict", 429: "throttled"}

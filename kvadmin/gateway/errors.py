@@ -57,6 +57,28 @@ WORDS: dict[str, tuple[str, str]] = {
         "The secret is being deleted at this moment.",
         "Wait a minute and try again.",
     ),
+    "not-deleted": (
+        "The secret is not deleted, so there is nothing to recover.",
+        "Refresh the inventory: somebody may have recovered it already.",
+    ),
+    "managed": (
+        "The secret belongs to a certificate, so it cannot be changed by itself.",
+        "Renew, change or delete the certificate of the same name: its secret follows.",
+    ),
+    "purge-protected": (
+        "The vault has purge protection, so nobody can purge the secret before its scheduled date.",
+        "Wait for the scheduled purge date, or recover the secret. Purge protection cannot be switched off.",
+    ),
+    "bad-backup": (
+        "Azure cannot open this backup.",
+        "It may be cut off or changed, or it was made in another subscription, geography or cloud: a backup can be "
+        "restored only where it was made.",
+    ),
+    "not-as-sent": (
+        "Azure's answer is not what was sent, so nobody can say what was stored.",
+        "Look at the secret's newest version before anything is tried again. Something between kvadmin and Azure may "
+        "have changed or replaced the call.",
+    ),
     "conflict": (
         "Azure refused this because it conflicts with what is there now.",
         "Look at the present state of the secret, and try again if it is still needed.",
@@ -123,7 +145,7 @@ class GatewayError(Exception):
         inner: the innermost of Azure's error codes, such as "ForbiddenByRbac" or "SecretNotFound", or "".
         request_id: the answer's `x-ms-request-id`, which Azure's log shows as CorrelationId, or "".
         retry_after: the seconds after which Azure asks to be called again, or None.
-        definite: True when Azure certainly gave no value out.
+        definite: True when Azure certainly did nothing: gave no value out, and changed nothing.
         raw: the body of Azure's error for administrators, at most 2,000 characters; "" whenever the answer could
             carry a value (2xx, or not readable as an error).
     """
@@ -180,7 +202,7 @@ class NoTable(GatewayError):
 
 
 class Conflict(GatewayError):
-    """ "deleted-recoverable", "being-deleted" or "conflict"."""
+    """ "deleted-recoverable", "being-deleted", "not-deleted" or "conflict"."""
 
 
 class Throttled(GatewayError):
@@ -196,7 +218,7 @@ class ServerError(GatewayError):
 
 
 class BadAnswer(GatewayError):
-    """An answer came that is none of Azure's, or half of one: "bad-answer"."""
+    """An answer came that is none of Azure's, half of one, or to another question: "bad-answer", "not-as-sent"."""
 
 
 class SignInFailed(GatewayError):
@@ -204,22 +226,23 @@ class SignInFailed(GatewayError):
 
 
 class Refused(GatewayError):
-    """The request itself is wrong, by Azure's rules or by ours: "refused"."""
+    """The request itself is wrong, by Azure's rules or by ours: "refused", "managed", "purge-protected" or
+    "bad-backup"."""
 
 
 _CLASSES: dict[str, type[GatewayError]] = {
     **dict.fromkeys(("rbac", "access-policy", "policy", "denied"), Denied),
     **dict.fromkeys(("firewall", "private-link"), Blocked),
-    **dict.fromkeys(("deleted-recoverable", "being-deleted", "conflict"), Conflict),
+    **dict.fromkeys(("deleted-recoverable", "being-deleted", "not-deleted", "conflict"), Conflict),
+    **dict.fromkeys(("bad-answer", "not-as-sent"), BadAnswer),
+    **dict.fromkeys(("refused", "managed", "purge-protected", "bad-backup"), Refused),
     **dict.fromkeys(("dns", "timeout", "unreachable"), Unreachable),
     "disabled": Disabled,
     "not-found": NotFound,
     "no-table": NoTable,
     "throttled": Throttled,
     "server": ServerError,
-    "bad-answer": BadAnswer,
     "credential": SignInFailed,
-    "refused": Refused,
 }
 
 
