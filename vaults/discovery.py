@@ -94,10 +94,10 @@ def _facts(info: arm.VaultInfo, subscription: Subscription, known: Vault | None)
         "location": info.location,
         "environment": environment_of(tags) or given,
         "tags": tags,
-        "rbac": info.rbac,
-        "purge_protection": info.purge_protection,
-        "soft_delete_days": info.soft_delete_days,
-        "public_network": info.public_network,
+        "rbac": info.properties.rbac,
+        "purge_protection": info.properties.purge_protection,
+        "soft_delete_days": info.properties.soft_delete_days,
+        "public_network": info.properties.public_network,
         "vanished_at": None,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from audit.coverage import remember_retention
-from kvadmin.gateway.arm import Diagnostics
+from kvadmin.gateway.diagnostics import Diagnostics
 from kvadmin.gateway.errors import GatewayError
 from vaults.models import Health, LogState, Vault
 

@@ -20,7 +20,8 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import Q
 from django.utils import timezone
 
-from kvadmin.gateway import arm, keyvault
+from kvadmin.gateway import keyvault
+from kvadmin.gateway.diagnostics import Diagnostics, Workspaces, diagnostics
 from kvadmin.gateway.errors import GatewayError, error_for
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import SWEEP, Patience
@@ -109,7 +110,7 @@ class _Batch:
     secrets: list[SecretProperties]
     last: bool
     error: GatewayError | None = None
-    diagnostics: arm.Diagnostics | None = None
+    diagnostics: Diagnostics | None = None
 
 
 @dataclass
@@ -121,7 +122,7 @@ class _Listing:
 
     vault: Vault
     patience: Patience
-    workspaces: arm.Workspaces
+    workspaces: Workspaces
     pages: Iterator[list[SecretProperties]] = field(default_factory=lambda: iter(()))
     deadline: float = 0.0
     rows: VaultRows | None = None
@@ -155,12 +156,12 @@ class _Listing:
                 raise error_for("timeout", sentence="Listing took too long and was cut off in the middle.")
         return count < PAGES
 
-    def _diagnostics(self) -> arm.Diagnostics | None:
+    def _diagnostics(self) -> Diagnostics | None:
         """Where the access log goes; None when nobody can say now, and then what was known stays."""
         if not self.vault.resource_id:
             return None
         try:
-            return arm.diagnostics(self.vault.resource_id, known=self.workspaces, patience=self.patience)
+            return diagnostics(self.vault.resource_id, known=self.workspaces, patience=self.patience)
         except GatewayError:
             return None
 
@@ -202,7 +203,7 @@ class _Listing:
 
 
 def _list_all(vaults: list[Vault], pool: ThreadPoolExecutor, reports: _Reports, patience: Patience) -> None:
-    workspaces: arm.Workspaces = {}
+    workspaces: Workspaces = {}
     waiting = deque(_Listing(vault, patience, workspaces) for vault in vaults)
     active: dict[Future[_Batch], _Listing] = {}
     while waiting or active:
