@@ -71,6 +71,7 @@ _TABLES: dict[str, dict[str, Look]] = {
         "intent": Look("info", "hourglass", "Intended"),
         "done": Look("ok", "circle-check", "Done"),
         "revealed": Look("ok", "eye", "Revealed"),
+        "read": Look("ok", "eye-off", "Read, shown to nobody"),
         "failed": Look("warn", "triangle-alert", "Failed"),
         "withheld": Look("warn", "shield-alert", "Withheld"),
         "refused": Look("bad", "ban", "Refused"),
