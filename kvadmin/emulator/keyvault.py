@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 from uuid import uuid4
 
-from kvadmin.emulator import access, answers, rules
+from kvadmin.emulator import access, answers, rate, rules
 from kvadmin.emulator.access import Caller
 from kvadmin.emulator.answers import Refusal
 from kvadmin.emulator.bundles import secret_id
@@ -99,6 +99,7 @@ def _perform(exchange: Exchange) -> Response:
         exchange.operation = None
         raise Refusal(405, "MethodNotAllowed", f"HTTP {exchange.request.method} not allowed")
     _raise_fault(exchange, exchange.caller, operation)
+    rate.count(exchange.vault, exchange.azure.clock.now())
     rules.check_api_version(exchange.request)
     if "name" in operation.path.groupindex:
         rules.check_name(exchange.name)
