@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from kvadmin.emulator.identities import Identity
+from kvadmin.emulator.objects import Certificate, Key
 from kvadmin.emulator.store import Store
 
 UNSET = datetime.min.replace(tzinfo=UTC)
@@ -127,7 +128,16 @@ class Vault:
     limit: tuple[int, float] | None = None
     limit_says_when: bool = True
     counted: deque[datetime] = field(default_factory=deque)
+    # The firewall: "Deny" lets in only those from `ip_rules` (CIDR), and those through a private link.
+    default_action: str = "Allow"
+    ip_rules: tuple[str, ...] = ()
+    # Private endpoints by name, and the status of their connection, such as "Approved".
+    private_endpoints: dict[str, str] = field(default_factory=dict)
+    template_deployment: bool = False
     secrets: Store = field(default_factory=Store)
+    # By lower-case name. The key and the secret of a certificate are among the keys and the secrets.
+    keys: dict[str, Key] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
     access_policies: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property

@@ -11,12 +11,12 @@ from kvadmin.emulator.clock import Clock
 from kvadmin.emulator.faults import Faults
 from kvadmin.emulator.identities import KVADMIN, TENANT_ID, Identity
 from kvadmin.emulator.resources import CLOUDS, UNSET, AuditRow, Cloud, Subscription, Vault, Workspace
-from kvadmin.emulator.roles import SEE_EVERYTHING, Assignments
+from kvadmin.emulator.roles import SEE_EVERYTHING, Assignment, Assignments, Role
 from kvadmin.emulator.store import Secret, Version
 
 __all__ = ["CLOUDS", "NEVER", "AuditRow", "Azure", "Cloud", "Subscription", "Vault", "Workspace"]
 
-KVADMIN_ROLES = ("Key Vault Secrets Officer", "Reader", "Log Analytics Data Reader")
+KVADMIN_ROLES = ("Key Vault Secrets Officer", "Reader", "Log Analytics Data Reader", "Key Vault Reader")
 CERTIFICATE_TYPE = "application/x-pkcs12"
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -148,10 +148,26 @@ class Azure:
                 version.kid = f"{vault.uri}keys/{name}/{version.id}"
             return secret.add(version)
 
-    def grant(self, identity: Identity, role_name: str, scope_resource_id: str) -> None:
-        """Assign a built-in role at a subscription, resource group, vault or secret; raises ValueError."""
+    def grant(
+        self,
+        identity: Identity,
+        role_name: str,
+        scope_resource_id: str,
+        *,
+        since: datetime | None = None,
+        condition: str = "",
+    ) -> None:
+        """Assign a role at a management group, subscription, resource group, vault or secret; raises ValueError."""
+        scope = scope_resource_id.lower().rstrip("/")
+        kind = {"person": "User", "group": "Group"}.get(identity.kind, "ServicePrincipal")
+        created_on = since or self.clock.now()
         with self.lock:
-            self.assignments.add(identity.object_id, role_name, scope_resource_id)
+            self.assignments.add(Assignment(identity.object_id, role_name, scope, kind, created_on, condition))
+
+    def add_role(self, name: str, role: Role) -> None:
+        """Define a custom role, to be granted by its name."""
+        with self.lock:
+            self.assignments.roles[name] = role
 
     def revoke(self, identity: Identity) -> None:
         """End all role assignments and access policies of the identity."""
@@ -161,7 +177,8 @@ class Azure:
                 vault.access_policies.pop(identity.object_id, None)
 
     def grant_access_policy(self, identity: Identity, vault_name: str, permissions: Iterable[str]) -> None:
-        """Set the identity's secret permissions ("get", "list", ..., or "all") in an access-policy vault."""
+        """Set the identity's permissions in an access-policy vault: "get", "list", ..., or "all" are those of secrets,
+        "keys/list" and "certificates/get" and the like the others."""
         with self.lock:
             policies = self.vault(vault_name).access_policies
             policies[identity.object_id] = frozenset(permission.lower() for permission in permissions)
