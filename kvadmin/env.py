@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+import pyrage
 from django.core.exceptions import ImproperlyConfigured
 
 _env = environ.Env()
@@ -52,6 +53,18 @@ def choice(name: str, default: str, allowed: Sequence[str]) -> str:
 
 def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def recipients(name: str) -> list[str]:
+    """Public keys of age (age1...), by comma; what is typed here is never printed, for it may be a private one."""
+    found = words(name)
+    for number, key in enumerate(found, 1):
+        try:
+            pyrage.x25519.Recipient.from_str(key)
+        except pyrage.RecipientError:
+            sentence = f"{name}: entry {number} is no public key of age, such as age1..."
+            raise ImproperlyConfigured(sentence) from None
+    return found
 
 
 def url_config(name: str, default: str, parse: Callable[[str], Any]) -> dict[str, Any]:

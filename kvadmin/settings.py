@@ -60,6 +60,12 @@ KVADMIN_CHECKPOINT_FILE = env.text("KVADMIN_CHECKPOINT_FILE")
 KVADMIN_REVEAL_SECONDS = env.number("KVADMIN_REVEAL_SECONDS", 30, low=5, high=600)
 KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, high=10_000)
 
+# --- Whole-vault backups ---------------------------------------------------------------------------------------------
+KVADMIN_ARCHIVE_DIR = Path(env.text("KVADMIN_ARCHIVE_DIR") or BASE_DIR / "archives")
+KVADMIN_ARCHIVE_DAYS = env.number("KVADMIN_ARCHIVE_DAYS", 7, low=1, high=90)
+KVADMIN_BACKUP_RECIPIENTS = env.recipients("KVADMIN_BACKUP_RECIPIENTS")
+KVADMIN_UPLOAD_MB = env.number("KVADMIN_UPLOAD_MB", 1024, low=1, high=102_400)
+
 # --- Notices ---------------------------------------------------------------------------------------------------------
 # Apprise knows many more; these are the ones that kvadmin has tried, and none of them runs a program or writes a file.
 CHANNELS = ("mailto", "mailtos", "slack", "workflows", "json", "jsons", "pagerduty", "opsgenie")

@@ -1,5 +1,6 @@
 """What there is, and who may do what. No column of any model can hold a secret value."""
 
+from vaults.models.archive import Archive, Upload
 from vaults.models.batch import Batch, BatchItem
 from vaults.models.deleted import DeletedSecret, Turn
 from vaults.models.person import Person
@@ -14,6 +15,7 @@ from vaults.models.vault import Health, LogState, Subscription, Vault
 __all__ = [
     "CLOSED",
     "OPEN",
+    "Archive",
     "Batch",
     "BatchItem",
     "DeletedSecret",
@@ -31,6 +33,7 @@ __all__ = [
     "Subscription",
     "SyncRun",
     "Turn",
+    "Upload",
     "Vault",
     "Vote",
 ]
