@@ -3,6 +3,7 @@
 from vaults.models.archive import Archive, Upload
 from vaults.models.batch import Batch, BatchItem
 from vaults.models.deleted import DeletedSecret, Turn
+from vaults.models.described import AccessState, AzureAccess, VaultDetail, VaultWarning
 from vaults.models.person import Person
 from vaults.models.policy import RevealPolicy
 from vaults.models.request import CLOSED, OPEN, RevealRequest, State, Vote
@@ -15,7 +16,9 @@ from vaults.models.vault import Health, LogState, Subscription, Vault
 __all__ = [
     "CLOSED",
     "OPEN",
+    "AccessState",
     "Archive",
+    "AzureAccess",
     "Batch",
     "BatchItem",
     "DeletedSecret",
@@ -35,5 +38,7 @@ __all__ = [
     "Turn",
     "Upload",
     "Vault",
+    "VaultDetail",
+    "VaultWarning",
     "Vote",
 ]
