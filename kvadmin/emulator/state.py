@@ -6,10 +6,13 @@ import threading
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Unpack
 
 from kvadmin.emulator.clock import Clock
 from kvadmin.emulator.faults import Faults
 from kvadmin.emulator.identities import KVADMIN, TENANT_ID, Identity
+from kvadmin.emulator.issuing import CertificateFacts, KeyFacts, make_certificate, make_key
+from kvadmin.emulator.objects import Certificate, CertificateVersion, Key, KeyVersion
 from kvadmin.emulator.resources import CLOUDS, UNSET, AuditRow, Cloud, Subscription, Vault, Workspace
 from kvadmin.emulator.roles import SEE_EVERYTHING, Assignment, Assignments, Role
 from kvadmin.emulator.store import Secret, Version
@@ -147,6 +150,26 @@ class Azure:
             if managed:
                 version.kid = f"{vault.uri}keys/{name}/{version.id}"
             return secret.add(version)
+
+    def put_key(self, vault_name: str, name: str, **facts: Unpack[KeyFacts]) -> KeyVersion:
+        """Add a version to a key without a request: nothing is logged."""
+        with self.lock:
+            key = self.vault(vault_name).keys.setdefault(name.lower(), Key(name))
+            key.rotation = facts.get("rotation") or key.rotation
+            return key.add(make_key(self.clock.now(), facts))
+
+    def put_certificate(self, vault_name: str, name: str, **facts: Unpack[CertificateFacts]) -> CertificateVersion:
+        """Add a version to a certificate, and to the key and the secret that belong to it, without a request."""
+        with self.lock:
+            vault = self.vault(vault_name)
+            made = make_certificate(self.clock.now(), name, facts)
+            certificate = vault.certificates.setdefault(name.lower(), Certificate(name))
+            certificate.policy = made.policy
+            vault.keys.setdefault(name.lower(), Key(name, managed=True)).add(made.key)
+            secret = vault.secrets.get(name) or vault.secrets.add(Secret(name, managed=True))
+            made.secret.kid = f"{vault.uri}keys/{name}/{made.key.id}"
+            secret.add(made.secret)
+            return certificate.add(made.version)
 
     def grant(
         self,

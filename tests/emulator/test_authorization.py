@@ -83,7 +83,7 @@ def test_many_assignments_come_in_pages(cloud: Azure, wire: Wire) -> None:
     first = wire.arm("GET", assignments(cloud)).json()
     second = wire.arm("GET", first["nextLink"]).json()
 
-    assert (len(first["value"]), len(second["value"]), second["nextLink"]) == (100, 23, None)
+    assert (len(first["value"]), len(second["value"]), second["nextLink"]) == (100, 24, None)
 
 
 def test_who_may_not_read_assignments_is_refused(cloud: Azure, session: requests.Session) -> None:
