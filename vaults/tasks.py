@@ -11,7 +11,7 @@ from django.db.models import Q
 from audit import backfill, findings, ingest
 from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
-from vaults import requests, sync
+from vaults import bulk, requests, sync
 from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
@@ -60,6 +60,16 @@ def backfill_audit(run_id: int) -> int:
         return backfill.backfill_audit(run, workspaces(), vaults_alone()).new
     except backfill.Busy:
         return 0  # its row says so
+
+
+@task
+def run_bulk(batch_id: int, turn: int) -> int:
+    """Does what is left of a change of many secrets; how many items are over. Not retried: a person sees why it failed.
+
+    `turn` tells a job that was overtaken: a batch that was stopped and goes on is queued anew.
+    """
+    batch = bulk.run(batch_id, turn)
+    return batch.over if batch else 0
 
 
 @task

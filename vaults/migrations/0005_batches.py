@@ -85,7 +85,6 @@ class Migration(migrations.Migration):
                 ("before", models.JSONField(default=dict)),
                 ("after", models.JSONField(default=dict)),
                 ("created_on", models.DateTimeField(null=True)),
-                ("updated_on", models.DateTimeField(null=True)),
                 ("ledger_act", models.UUIDField(null=True)),
                 ("changed_at", models.DateTimeField(null=True)),
                 (

@@ -91,7 +91,6 @@ class BatchItem(models.Model):
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     created_on = models.DateTimeField(null=True)  # of the version that the preview showed
-    updated_on = models.DateTimeField(null=True)
     ledger_act = models.UUIDField(null=True)  # the act in the ledger that did it, or began to
     changed_at = models.DateTimeField(null=True)
 
