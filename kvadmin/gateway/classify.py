@@ -37,10 +37,12 @@ T = TypeVar("T")
 
 
 class Need(NamedTuple):
-    """What a call needs, named in the advice when Azure refuses it: an Azure role and a secret permission."""
+    """What a call needs, named in the advice when Azure refuses it: an Azure role, or a permission of an access policy
+    on the vault's secrets, keys or certificates (`kind`, in the singular)."""
 
     role: str = ""
     permission: str = ""
+    kind: str = "secret"
 
 
 NOTHING_NAMED = Need()
@@ -133,6 +135,7 @@ def from_response(response: HttpResponse, need: Need = NOTHING_NAMED) -> Gateway
         advice=_SIGN_IN_ADVICE.get(answer.inner, ""),
         role=need.role,
         permission=f"'{need.permission}'" if need.permission else "",
+        kind=need.kind,
         address=seen_address(headers),
     )
 

@@ -27,6 +27,8 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
+from azure.keyvault.certificates import CertificateClient
+from azure.keyvault.keys import KeyClient
 from azure.keyvault.secrets import SecretClient
 from azure.mgmt.resourcegraph import ResourceGraphClient
 from azure.monitor.query import LogsQueryClient
@@ -52,6 +54,7 @@ _CALLS: dict[str, Any] = {"retry_total": 0, "permit_redirects": False, "user_age
 # limits", Log queries and language; https://learn.microsoft.com/azure/azure-monitor/service-limits)
 LOGS_AT_ONCE, LOGS_CALLS, LOGS_SECONDS = 5, 200, 30.0
 T = TypeVar("T")
+VaultClient = TypeVar("VaultClient", SecretClient, KeyClient, CertificateClient)
 
 
 @dataclass(frozen=True)
@@ -192,18 +195,32 @@ def credential() -> TokenCredential:
 
 
 def secret_client(vault_uri: str) -> SecretClient:
-    """The process's one client of this vault. `vault_uri` is as Azure gives it, such as https://x.vault.azure.net/.
+    """The process's one client of this vault's secrets. `vault_uri` is as Azure gives it: https://x.vault.azure.net/.
 
     Raises:
         Refused: no address of a vault in this cloud.
         SignInFailed: a setting that the credential needs is missing.
     """
+    return _vault_client(SecretClient, vault_uri)
+
+
+def key_client(vault_uri: str) -> KeyClient:
+    """The process's one client of this vault's keys; raises as `secret_client`."""
+    return _vault_client(KeyClient, vault_uri)
+
+
+def certificate_client(vault_uri: str) -> CertificateClient:
+    """The process's one client of this vault's certificates; raises as `secret_client`."""
+    return _vault_client(CertificateClient, vault_uri)
+
+
+def _vault_client(kind: type[VaultClient], vault_uri: str) -> VaultClient:
     host = vault_host(vault_uri)
-    return _process.once(f"vault {host}", lambda: _secret_client(host))
+    return _process.once(f"{kind.__name__} {host}", lambda: _made(kind, host))
 
 
-def _secret_client(host: str) -> SecretClient:
-    return SecretClient(
+def _made(kind: type[VaultClient], host: str) -> VaultClient:
+    return kind(
         f"https://{host}",
         credential(),
         transport=transport(),

@@ -10,8 +10,8 @@ from typing import Any
 
 MOST_RAW = 2_000
 
-# code: (the sentence for anybody, what to do for whoever runs kvadmin). {role}, {permission}, {address}, {host} and
-# {again} are filled in by classify.py.
+# code: (the sentence for anybody, what to do for whoever runs kvadmin). {role}, {permission}, {kind}, {address},
+# {host} and {again} are filled in by classify.py.
 WORDS: dict[str, tuple[str, str]] = {
     "rbac": (
         "Azure refused this: kvadmin's identity has no role on this vault that allows it.",
@@ -20,7 +20,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "access-policy": (
         "Azure refused this: the vault's access policies do not allow it to kvadmin's identity.",
-        "Add the secret permission {permission} for kvadmin's identity to the vault's access policies.",
+        "Add the {kind} permission {permission} for kvadmin's identity to the vault's access policies.",
     ),
     "policy": (
         "Azure refused this: a rule of the vault forbids it to kvadmin's identity.",
@@ -127,6 +127,7 @@ WORDS: dict[str, tuple[str, str]] = {
 _UNKNOWN = {
     "role": "that allows it",
     "permission": "that is needed",
+    "kind": "secret",
     "address": "kvadmin's outgoing address",
     "host": "of the vault",
     "again": "in a little while",

@@ -116,7 +116,7 @@ def list_properties_of_secret_versions(
 
 
 def pages(vault_uri: str, first: str, patience: Patience) -> Iterator[list[dict[str, Any]]]:
-    """The items of a list of the vault as Azure sends them, page by page; `first` is its path with its query.
+    """The items of a list of the vault's secrets as Azure sends them, page by page; `first` is its path and query.
 
     Raises:
         GatewayError: also in the middle.
