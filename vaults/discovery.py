@@ -12,6 +12,7 @@ from kvadmin.gateway import arm
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import valid_name
 from kvadmin.gateway.paging import SWEEP, Patience
+from vaults import described
 from vaults.models import Subscription, Vault
 from vaults.rows import storable_tags
 
@@ -27,6 +28,7 @@ def discover(*, patience: Patience = SWEEP) -> tuple[list[Vault], list[str]]:
     answer = _vaults(patience)
     with transaction.atomic():
         _store(answer.found, names)
+        described.describe({info.name.lower(): info.properties for info in answer.found}, timezone.now())
         if not answer.problems:
             _mark_vanished(info.name.lower() for info in answer.found)
     return list(Vault.objects.filter(vanished_at=None).order_by("name")), answer.problems

@@ -25,7 +25,7 @@ from kvadmin.gateway.diagnostics import Diagnostics, Workspaces, diagnostics
 from kvadmin.gateway.errors import GatewayError, error_for
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import SWEEP, Patience
-from vaults import discovery, health
+from vaults import described, discovery, health, warned
 from vaults.models import SyncRun, Vault
 from vaults.rows import VaultRows
 
@@ -100,6 +100,8 @@ def _sweep(run: SyncRun, patience: Patience) -> None:
     reports.now()
     with ThreadPoolExecutor(settings.KVADMIN_SYNC_PARALLEL, thread_name_prefix="sweep") as pool:
         _list_all(vaults, pool, reports, patience)
+        described.look_at_due(vaults, pool, run.started_at or timezone.now(), patience)
+    warned.renew()
 
 
 # --- Listing: one batch per thread and vault at a time ---------------------------------------------------------------

@@ -5,77 +5,121 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('vaults', '0007_archives'),
+        ("vaults", "0007_archives"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='VaultDetail',
+            name="VaultDetail",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sku', models.CharField(blank=True, max_length=20)),
-                ('soft_delete', models.BooleanField(default=True)),
-                ('default_action', models.CharField(default='allow', max_length=10)),
-                ('trusted_services', models.BooleanField(default=True)),
-                ('ip_rules', models.JSONField(default=list)),
-                ('subnets', models.JSONField(default=list)),
-                ('private_endpoints', models.JSONField(default=list)),
-                ('template_deployment', models.BooleanField(default=False)),
-                ('policies', models.JSONField(default=list)),
-                ('described_at', models.DateTimeField(null=True)),
-                ('settings', models.JSONField(default=list)),
-                ('settings_at', models.DateTimeField(null=True)),
-                ('access_state', models.CharField(choices=[('unknown', 'Not looked at yet'), ('ok', 'Known'), ('denied', 'kvadmin may not read them'), ('failed', 'Azure could not be asked')], default='unknown', max_length=10)),
-                ('access_note', models.CharField(blank=True, max_length=300)),
-                ('access_at', models.DateTimeField(null=True)),
-                ('looked_at', models.DateTimeField(null=True)),
-                ('named_environments', models.JSONField(default=dict)),
-                ('vault', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='detail', to='vaults.vault')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("rbac", models.BooleanField(default=False)),
+                ("sku", models.CharField(blank=True, max_length=20)),
+                ("soft_delete", models.BooleanField(default=True)),
+                ("default_action", models.CharField(default="allow", max_length=10)),
+                ("trusted_services", models.BooleanField(default=True)),
+                ("ip_rules", models.JSONField(default=list)),
+                ("subnets", models.JSONField(default=list)),
+                ("private_endpoints", models.JSONField(default=list)),
+                ("template_deployment", models.BooleanField(default=False)),
+                ("policies", models.JSONField(default=list)),
+                ("described_at", models.DateTimeField(null=True)),
+                ("settings", models.JSONField(default=list)),
+                ("settings_at", models.DateTimeField(null=True)),
+                (
+                    "access_state",
+                    models.CharField(
+                        choices=[
+                            ("unknown", "Not looked at yet"),
+                            ("ok", "Known"),
+                            ("denied", "kvadmin may not read them"),
+                            ("failed", "Azure could not be asked"),
+                        ],
+                        default="unknown",
+                        max_length=10,
+                    ),
+                ),
+                ("access_note", models.CharField(blank=True, max_length=300)),
+                ("access_at", models.DateTimeField(null=True)),
+                ("looked_at", models.DateTimeField(null=True)),
+                ("named_environments", models.JSONField(default=dict)),
+                (
+                    "vault",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="detail", to="vaults.vault"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AzureAccess',
+            name="AzureAccess",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('by', models.CharField(choices=[('role', 'Role'), ('policy', 'Access policy')], max_length=10)),
-                ('principal_id', models.CharField(db_index=True, max_length=36)),
-                ('principal_kind', models.CharField(choices=[('person', 'Person'), ('group', 'Group'), ('app', 'Application'), ('unknown', 'Unknown')], default='unknown', max_length=10)),
-                ('application_id', models.CharField(blank=True, max_length=36)),
-                ('reads', models.BooleanField(default=False)),
-                ('backs_up', models.BooleanField(default=False)),
-                ('grants', models.BooleanField(default=False)),
-                ('deploys', models.BooleanField(default=False)),
-                ('role_known', models.BooleanField(default=True)),
-                ('role_id', models.CharField(blank=True, max_length=36)),
-                ('role_name', models.CharField(blank=True, max_length=200)),
-                ('custom', models.BooleanField(default=False)),
-                ('scope', models.CharField(blank=True, max_length=600)),
-                ('assignment_id', models.CharField(blank=True, max_length=700)),
-                ('permissions', models.JSONField(default=list)),
-                ('since', models.DateTimeField(null=True)),
-                ('condition', models.TextField(blank=True)),
-                ('vault', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='azure_access', to='vaults.vault')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("by", models.CharField(choices=[("role", "Role"), ("policy", "Access policy")], max_length=10)),
+                ("principal_id", models.CharField(db_index=True, max_length=36)),
+                (
+                    "principal_kind",
+                    models.CharField(
+                        choices=[
+                            ("person", "Person"),
+                            ("group", "Group"),
+                            ("app", "Application"),
+                            ("unknown", "Unknown"),
+                        ],
+                        default="unknown",
+                        max_length=10,
+                    ),
+                ),
+                ("application_id", models.CharField(blank=True, max_length=36)),
+                ("reads", models.BooleanField(default=False)),
+                ("backs_up", models.BooleanField(default=False)),
+                ("grants", models.BooleanField(default=False)),
+                ("deploys", models.BooleanField(default=False)),
+                ("role_known", models.BooleanField(default=True)),
+                ("role_id", models.CharField(blank=True, max_length=36)),
+                ("role_name", models.CharField(blank=True, max_length=200)),
+                ("custom", models.BooleanField(default=False)),
+                ("scope", models.CharField(blank=True, max_length=600)),
+                ("assignment_id", models.CharField(blank=True, max_length=700)),
+                ("permissions", models.JSONField(default=list)),
+                ("since", models.DateTimeField(null=True)),
+                ("condition", models.TextField(blank=True)),
+                (
+                    "vault",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="azure_access", to="vaults.vault"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['principal_id', 'vault'], name='azure_access_by_principal')],
+                "ordering": ["id"],
+                "indexes": [models.Index(fields=["principal_id", "vault"], name="azure_access_by_principal")],
             },
         ),
         migrations.CreateModel(
-            name='VaultWarning',
+            name="VaultWarning",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_index=True, max_length=40)),
-                ('level', models.CharField(choices=[('serious', 'Serious'), ('warning', 'Warning'), ('note', 'Note')], max_length=10)),
-                ('sentence', models.CharField(max_length=300)),
-                ('since', models.DateTimeField()),
-                ('vault', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='warnings', to='vaults.vault')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(db_index=True, max_length=40)),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[("serious", "Serious"), ("warning", "Warning"), ("note", "Note")], max_length=10
+                    ),
+                ),
+                ("sentence", models.CharField(max_length=300)),
+                ("since", models.DateTimeField()),
+                (
+                    "vault",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="warnings", to="vaults.vault"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'constraints': [models.UniqueConstraint(fields=('vault', 'code'), name='warning_once_per_vault')],
+                "ordering": ["id"],
+                "constraints": [models.UniqueConstraint(fields=("vault", "code"), name="warning_once_per_vault")],
             },
         ),
     ]

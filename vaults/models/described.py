@@ -29,6 +29,7 @@ class VaultDetail(models.Model):
     """
 
     vault = models.OneToOneField(Vault, on_delete=models.PROTECT, related_name="detail")
+    rbac = models.BooleanField(default=False)  # as it was when the role assignments were weighed
     sku = models.CharField(max_length=20, blank=True)
     soft_delete = models.BooleanField(default=True)
     default_action = models.CharField(max_length=10, default="allow")
@@ -59,8 +60,7 @@ class AzureAccess(models.Model):
 
     The four powers: `reads` a value; `backs_up` a secret, which whoever may restore it can read elsewhere; `grants`
     itself or others the right to read; `deploys` a template that Azure hands values to. `role_known` is False where
-    Azure did not say what the role allows. `counts` is False for one that Azure does not look at while the vault uses
-    the other permission model.
+    Azure did not say what the role allows. Rights that do not count under the vault's permission model have no row.
     """
 
     class By(models.TextChoices):
