@@ -60,6 +60,23 @@ _TABLES: dict[str, dict[str, Look]] = {
         "failed": Look("bad", "octagon-alert", "Failed"),
         "skipped": Look("muted", "skip-forward", "Skipped"),
     },
+    # vaults.models.Batch.State
+    "batch": {
+        "queued": Look("muted", "hourglass", "Queued"),
+        "running": Look("info", "refresh-cw", "Running"),
+        "stopping": Look("warn", "circle-pause", "Stopping"),
+        "stopped": Look("warn", "circle-stop", "Stopped"),
+        "done": Look("ok", "circle-check", "Done"),
+        "failed": Look("bad", "octagon-alert", "Failed"),
+    },
+    # vaults.models.BatchItem.State
+    "batch-item": {
+        "waiting": Look("muted", "hourglass", "Waiting"),
+        "doing": Look("info", "refresh-cw", "Under way"),
+        "done": Look("ok", "circle-check", "Done"),
+        "skipped": Look("muted", "skip-forward", "Skipped"),
+        "failed": Look("bad", "octagon-alert", "Failed"),
+    },
     # vaults.models.RevealPolicy.Mode
     "policy": {
         "direct": Look("ok", "eye", "Direct"),
@@ -75,6 +92,13 @@ _TABLES: dict[str, dict[str, Look]] = {
         "failed": Look("warn", "triangle-alert", "Failed"),
         "withheld": Look("warn", "shield-alert", "Withheld"),
         "refused": Look("bad", "ban", "Refused"),
+    },
+    # vaults.models.DeletedSecret.State
+    "deleted": {
+        "deleting": Look("info", "hourglass", "Being deleted"),
+        "deleted": Look("muted", "trash-2", "Deleted"),
+        "recovering": Look("info", "hourglass", "Being recovered"),
+        "purging": Look("warn", "hourglass", "Being purged"),
     },
     # vaults.models.State
     "request": {

@@ -44,6 +44,8 @@ PAGES = (
     Page("home", "Home", "house", key="h"),
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
+    Page("deleted", "Deleted", "trash-2", a.SECRET_LIST, key="d"),
+    Page("bulk", "Change many", "list-checks", a.SECRET_UPDATE, key="b"),
     Page("requests", "Requests", "inbox", key="q"),
     Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w", everywhere=True),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),

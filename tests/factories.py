@@ -20,7 +20,7 @@ from vaults.models import (
 
 POLICY_FIELDS = (
     "approvals_needed", "use", "cap_minutes", "version_rule", "ticket_pattern", "sign_in_minutes", "decide_minutes",
-    "break_glass", "break_glass_minutes",
+    "break_glass", "break_glass_minutes", "purge_approval",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from vaults.models import Person, RevealPolicy, RevealRequest, State
-from vaults.requests import Kind, close, locked, on_record, remember, settle, target, to
+from vaults.requests import Act, Kind, close, locked, on_record, remember, settle, target, to
 from vaults.rules import Refusal
 
 TAKEN_BACK = "The grant ended while Azure was asked, so the value was not shown."
@@ -30,7 +30,7 @@ class Withheld(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Spent:
+class Spent:
     """A use that is spent: the request it belongs to, and the attempt whose intent stands in the ledger."""
 
     request: RevealRequest
@@ -44,27 +44,28 @@ def reveal(by: Person, actor: ledger.Actor, pk: int) -> keyvault.Read:
     back, once, on record. Before the value is returned the grant is looked at again. Raises Refusal, Withheld,
     LedgerUnavailable or a GatewayError; none carries the value.
     """
-    spent = _spend(by, actor, pk)
+    spent = spend(by, actor, pk, Act.REVEAL)
     secret = spent.request.secret
     try:
         read = keyvault.get_secret(
             secret.vault.uri, secret.name, spent.request.version, reveal_id=str(spent.attempt.id)
         )
     except BaseException as error:
-        _failed(spent, actor, error)
+        failed(spent, actor, error)
         raise
     _confirm(spent, actor, read)
     return read
 
 
-def _spend(by: Person, actor: ledger.Actor, pk: int) -> _Spent:
+def spend(by: Person, actor: ledger.Actor, pk: int, act: RevealRequest.Act) -> Spent:
+    """Commit the use and the intent together, for exactly this act. Raises Refusal, which is on record."""
     refusal = spent = None
     with transaction.atomic():
         request = locked(pk)
         now = clock.now()
         settle(request, now)
         try:
-            spent = _activate_and_consume(by, actor, request, now)
+            spent = _activate_and_consume(by, actor, request, act, now)
         except Refusal as refused:
             refusal = refused
     if spent is None:
@@ -75,9 +76,13 @@ def _spend(by: Person, actor: ledger.Actor, pk: int) -> _Spent:
     return spent
 
 
-def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealRequest, now: datetime) -> _Spent:
+def _activate_and_consume(
+    by: Person, actor: ledger.Actor, request: RevealRequest, act: RevealRequest.Act, now: datetime
+) -> Spent:
     if by.pk != request.requester_id:
-        raise Refusal("not-yours", "Only the person who asked may see the value.", 403)
+        raise Refusal("not-yours", f"Only the person who asked may {_does(request)}.", 403)
+    if request.act != act:
+        raise Refusal("other-act", f"This grant is for something else: to {_does(request)}.", 403)
     if request.state == State.APPROVED:
         request.starts_at, request.ends_at = now, now + timedelta(minutes=request.minutes)
         to(request, State.ACTIVE, actor, a.SECRET_REQUEST, note=f"For {request.minutes} minutes from now.")
@@ -87,7 +92,7 @@ def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealReques
         raise Refusal("used", "This grant was used already, or has just ended.")
     move = ledger.Move(request.pk, State.ACTIVE, State.ACTIVE, request.asked_hash)
     where = ledger.Target(request.secret.vault.name, request.secret.key, request.version)
-    return _Spent(request, ledger.begin(_action(request), actor, where, reason=request.reason, move=move))
+    return Spent(request, ledger.begin(_action(request), actor, where, reason=request.reason, move=move))
 
 
 def consume(request: RevealRequest, now: datetime) -> bool:
@@ -97,7 +102,7 @@ def consume(request: RevealRequest, now: datetime) -> bool:
     return usable.update(uses_left=F("uses_left") - 1) == 1
 
 
-def _failed(spent: _Spent, actor: ledger.Actor, error: BaseException) -> None:
+def failed(spent: Spent, actor: ledger.Actor, error: BaseException) -> None:
     """On record with its code; and where Azure certainly gave nothing out, the use comes back, once."""
     with transaction.atomic():
         request = locked(spent.request.pk)
@@ -108,12 +113,12 @@ def _failed(spent: _Spent, actor: ledger.Actor, error: BaseException) -> None:
             request.uses_left, request.given_back = 1, True
             request.save()
             note = f"The use was given back: Azure refused ({error.code})."
-            remember(request, a.SECRET_REVEAL, ledger.CLOCK, State.ACTIVE, note=note)
+            remember(request, _action(request), ledger.CLOCK, State.ACTIVE, note=note)
         else:
-            _used_up(request, actor)
+            used_up(request, actor)
 
 
-def _confirm(spent: _Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
+def _confirm(spent: Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
     """Look at the grant again, under its lock: what was taken back while Azure was asked is withheld."""
     with transaction.atomic():
         request = locked(spent.request.pk)
@@ -123,23 +128,30 @@ def _confirm(spent: _Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
             facts = {"request_id": read.request_id, "region": read.region}
             spent.attempt.revealed(version=read.properties.version, **facts)
             if request.use == RevealPolicy.Use.ONCE and request.kind == Kind.APPROVAL:
-                _used_up(request, actor)
+                used_up(request, actor)
         else:
             spent.attempt.withheld(code=request.state, note=TAKEN_BACK, request_id=read.request_id)
     if not shown:
         raise Withheld
 
 
-def _used_up(request: RevealRequest, actor: ledger.Actor) -> None:
-    close(request, State.CONSUMED, clock.now(), request.requester, actor, a.SECRET_REVEAL, "")
+def used_up(request: RevealRequest, actor: ledger.Actor) -> None:
+    """The grant's one use is over, on a locked row."""
+    close(request, State.CONSUMED, clock.now(), request.requester, actor, _action(request), "")
+
+
+def _does(request: RevealRequest) -> str:
+    return "purge the secret" if request.act == Act.PURGE else "see the value"
 
 
 def _action(request: RevealRequest) -> a.Action:
+    if request.act == Act.PURGE:
+        return a.SECRET_PURGE
     return a.SECRET_BREAK_GLASS if request.kind == Kind.BREAK_GLASS else a.SECRET_REVEAL
 
 
 def held(by: Person, secret_id: int) -> RevealRequest | None:
-    """The person's request for this secret that is open, if any: an emergency grant first."""
-    mine = RevealRequest.objects.filter(requester=by, secret_id=secret_id)
+    """The person's request to see this secret that is open, if any: an emergency grant first."""
+    mine = RevealRequest.objects.filter(requester=by, secret_id=secret_id, act=Act.REVEAL)
     open_ones = mine.filter(state__in=(State.PENDING, State.APPROVED, State.ACTIVE))
     return open_ones.select_related("policy", "secret__vault", "requester").order_by("-kind", "-id").first()

@@ -96,7 +96,7 @@ def _facts(secret: SecretProperties) -> Facts:
     """The secret as its row holds it: texts cut to their columns, and without what a database refuses."""
     return (
         secret.name,
-        _plain(secret.content_type)[:255],
+        plain(secret.content_type)[:255],
         storable_tags(secret.tags),
         secret.enabled,
         secret.managed,
@@ -104,7 +104,7 @@ def _facts(secret: SecretProperties) -> Facts:
         secret.updated_on,
         secret.not_before,
         secret.expires_on,
-        _plain(secret.recovery_level)[:64],
+        plain(secret.recovery_level)[:64],
         secret.recoverable_days,
         None,
     )
@@ -117,11 +117,11 @@ _REFUSED = re.compile("[\x00\ud800-\udfff]")
 def storable_tags(tags: dict[str, str]) -> dict[str, str]:
     """The tags, with a mark in place of each character that no database takes."""
     if any(_REFUSED.search(text) for text in chain(tags, tags.values())):
-        return {_plain(tag): _plain(value) for tag, value in tags.items()}
+        return {plain(tag): plain(value) for tag, value in tags.items()}
     return tags
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     return _REFUSED.sub("\ufffd", text)
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.conf import settings
@@ -20,12 +20,13 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import Q
 from django.utils import timezone
 
-from kvadmin.gateway import keyvault
+from kvadmin.gateway import deleted, keyvault
+from kvadmin.gateway.deleted import DeletedProperties
 from kvadmin.gateway.diagnostics import Diagnostics, Workspaces, diagnostics
 from kvadmin.gateway.errors import GatewayError, error_for
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import SWEEP, Patience
-from vaults import described, discovery, health, warned
+from vaults import described, discovery, health, limbo, warned
 from vaults.models import SyncRun, Vault
 from vaults.rows import VaultRows
 
@@ -107,12 +108,16 @@ def _sweep(run: SyncRun, patience: Patience) -> None:
 # --- Listing: one batch per thread and vault at a time ---------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Some pages of one vault. The last one says why it is: the list ended, or an error; and where logs go."""
+    """Some pages of one vault. The last one says why it is: the list ended, or an error; and where logs go.
+
+    `deleted`: the deleted secrets, which the last one of a whole list brings, or why there are none.
+    """
 
     secrets: list[SecretProperties]
     last: bool
     error: GatewayError | None = None
     diagnostics: Diagnostics | None = None
+    deleted: list[DeletedProperties] | GatewayError | None = None
 
 
 @dataclass
@@ -127,6 +132,7 @@ class _Listing:
     workspaces: Workspaces
     pages: Iterator[list[SecretProperties]] = field(default_factory=lambda: iter(()))
     deadline: float = 0.0
+    began: datetime | None = None
     rows: VaultRows | None = None
     over: bool = False
 
@@ -142,10 +148,12 @@ class _Listing:
         except Exception as error:  # noqa: BLE001 - a fault of our own in one vault must not end the whole sweep
             logger.error("sweep of %s: %s", self.vault.name, type(error).__name__)
             return _Batch(secrets, last=True, error=error_for("bad-answer"))
-        return _Batch(secrets, last=ended, diagnostics=self._diagnostics() if ended else None)
+        if not ended:
+            return _Batch(secrets, last=False)
+        return _Batch(secrets, last=True, diagnostics=self._diagnostics(), deleted=self._deleted())
 
     def _begin(self) -> None:
-        self.deadline = time.monotonic() + VAULT_SECONDS
+        self.began, self.deadline = timezone.now(), time.monotonic() + VAULT_SECONDS
         self.pages = keyvault.list_properties_of_secrets(self.vault.uri, patience=self.patience)
 
     def _fill(self, secrets: list[SecretProperties]) -> bool:
@@ -157,6 +165,18 @@ class _Listing:
             if time.monotonic() > self.deadline:
                 raise error_for("timeout", sentence="Listing took too long and was cut off in the middle.")
         return count < PAGES
+
+    def _deleted(self) -> list[DeletedProperties] | GatewayError:
+        """The deleted secrets. They are few: what is purged or recovered is none any more. Their error stays theirs."""
+        found: list[DeletedProperties] = []
+        try:
+            for page in deleted.list_deleted_secrets(self.vault.uri, patience=self.patience):
+                found += page
+                if time.monotonic() > self.deadline:
+                    raise error_for("timeout", sentence="Listing the deleted secrets took too long and was cut off.")
+        except GatewayError as error:
+            return error
+        return found
 
     def _diagnostics(self) -> Diagnostics | None:
         """Where the access log goes; None when nobody can say now, and then what was known stays."""
@@ -183,7 +203,7 @@ class _Listing:
             health.failed(self.vault, error_for("bad-answer", sentence=NOT_STORED, advice=LOOK), timezone.now())
 
     def _write(self, batch: _Batch, run: SyncRun) -> None:
-        self.rows = self.rows or VaultRows(self.vault)
+        self.rows = self.rows or VaultRows(self.vault, self.began)
         run.secrets_seen += len(batch.secrets)
         run.secrets_written += self.rows.write(batch.secrets)
         if batch.last:
@@ -199,6 +219,8 @@ class _Listing:
             health.failed(self.vault, batch.error, now)
         if batch.diagnostics is not None:
             health.logged(self.vault, batch.diagnostics)
+        if batch.deleted is not None:
+            limbo.listed(self.vault, batch.deleted, self.began or now)
         run.secrets_vanished += vanished
         run.vaults_done += batch.error is None
         run.vaults_failed += batch.error is not None

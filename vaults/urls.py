@@ -8,6 +8,8 @@ from django.urls.converters import StringConverter
 from vaults.views import (
     ask,
     break_glass,
+    bulk,
+    deleted,
     generator,
     home,
     people,
@@ -19,7 +21,9 @@ from vaults.views import (
     secrets,
     sync,
     vaults,
+    versions,
     why,
+    writing,
 )
 
 
@@ -35,6 +39,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("search/", search.search, name="search"),
     path("sync/", sync.sync, name="sync"),
     path("generate/", generator.generate, name="generate"),
+    path("bulk/", bulk.bulk, name="bulk"),
+    path("bulk/<int:pk>/", bulk.batch, name="batch"),
+    *(path(f"bulk/<int:pk>/{verb}/", bulk.act, {"verb": verb}, f"{verb}-batch") for verb in bulk.VERBS),
     path("register-vault/", vaults.register, name="register-vault"),
     path("vaults/", vaults.vault_list, name="vaults"),
     path("vaults/<name:vault>/", vaults.vault, name="vault"),
@@ -42,6 +49,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vaults/<name:vault>/secrets/<name:secret>/versions/", secrets.versions, name="versions"),
     path("vaults/<name:vault>/secrets/<name:secret>/reveal/", reveal.reveal, name="reveal"),
     path("vaults/<name:vault>/secrets/<name:secret>/ask/", ask.ask, name="ask"),
+    path("vaults/<name:vault>/new-secret/", writing.new_secret, name="new-secret"),
+    path("vaults/<name:vault>/secrets/<name:secret>/set/", writing.set_secret, name="set"),
+    path("vaults/<name:vault>/secrets/<name:secret>/update/", versions.update, name="update"),
+    path("vaults/<name:vault>/secrets/<name:secret>/roll-back/", versions.roll_back, name="roll-back"),
+    path("vaults/<name:vault>/secrets/<name:secret>/delete/", deleted.delete, name="delete"),
+    path("vaults/<name:vault>/deleted/", deleted.vault_deleted, name="vault-deleted"),
+    path("vaults/<name:vault>/deleted/<name:secret>/recover/", deleted.recover, name="recover"),
+    path("vaults/<name:vault>/deleted/<name:secret>/purge/", deleted.purge, name="purge"),
+    path("deleted/", deleted.deleted, name="deleted"),
     path("vaults/<name:vault>/secrets/<name:secret>/break-glass/", break_glass.break_glass, name="break-glass"),
     # Only with the slash at its end, so that an address without one is still led to the page that it means.
     re_path(r"^vaults/(?P<rest>.+)/$", vaults.no_such_name),

@@ -135,6 +135,12 @@ def pairs(tags: dict[str, str]) -> list[tuple[str, str]]:
     return list(tags.items())
 
 
+@register.filter
+def visible(text: str) -> str:
+    """The text with its line breaks and other control characters spelled out."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 # --- Numbers ---------------------------------------------------------------------------------------------------------
 
 

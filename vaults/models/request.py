@@ -36,7 +36,7 @@ CLOSED = tuple(state for state in State if state not in (*OPEN, State.REVIEW_DUE
 
 
 class RevealRequest(models.Model):
-    """One person asks to see one secret's value, or to purge it. Changed by vaults/requests.py only, under a row lock."""
+    """One person asks to see a secret's value, or to purge it. Changed by vaults/requests.py only, under a row lock."""
 
     class Kind(models.TextChoices):
         APPROVAL = "approval", "Request"

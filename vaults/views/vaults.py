@@ -59,6 +59,9 @@ def vault(request: Request, vault: str) -> HttpResponse:
         "form": form,
         "slice": _slice(found, form, request.GET.get("at", "")),
         "total": found.count(),
+        "may_change": bool(policy.may_within(request.user, a.SECRET_UPDATE, item)),
+        "may_set": bool(policy.may_within(request.user, a.SECRET_SET, item)) and not item.vanished_at,
+        "may_list": bool(policy.may_within(request.user, a.SECRET_LIST, item)),
         "filtered": any(form.cleaned_data.get(name) for name in ("q", "state")) or bool(form.errors),
     }
     template = "vaults/_secrets_table.html" if request.htmx else "vaults/vault.html"
