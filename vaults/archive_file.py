@@ -39,9 +39,9 @@ Facts = dict[str, Any]  # of one secret, as JSON has it
 
 
 # --- What is known of a secret ---------------------------------------------------------------------------------------
-def described(secret: SecretProperties, versions: Iterable[SecretProperties]) -> Facts:
-    """A secret and its versions as the archive's list has them: metadata only."""
-    return {**_facts(secret), "name": secret.name, "managed": secret.managed, "versions": [*map(version_of, versions)]}
+def described(name: str, versions: list[SecretProperties]) -> Facts:
+    """A secret as the archive's list has it, by its versions, newest first: metadata only."""
+    return {"name": name, **_facts(versions[0]), "versions": [version_of(version) for version in versions]}
 
 
 def version_of(version: SecretProperties) -> Facts:

@@ -43,7 +43,7 @@ def identity_of(text: str) -> pyrage.x25519.Identity:
 
 @contextmanager
 def _believed() -> Iterator[None]:
-    """Whoever has a public key can write an archive, so it may hold anything. The error says nothing of what it holds."""
+    """Whoever has a public key can write an archive, so it may hold anything. The error tells nothing of it."""
     failed = False
     try:
         yield

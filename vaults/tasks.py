@@ -11,7 +11,7 @@ from django.db.models import Q
 from audit import backfill, findings, ingest
 from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
-from vaults import bulk, requests, sync
+from vaults import backup_run, backups, bulk, requests, sync
 from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
@@ -70,6 +70,22 @@ def run_bulk(batch_id: int, turn: int) -> int:
     """
     batch = bulk.run(batch_id, turn)
     return batch.over if batch else 0
+
+
+@task
+def back_up_vault(batch_id: int, turn: int) -> int:
+    """Makes what is left of a whole-vault backup; how many secrets are over. Not retried: a person sees why it failed.
+
+    A worker that takes it over from a dead one goes on where that one was.
+    """
+    batch = backup_run.run(batch_id, turn)
+    return batch.over if batch else 0
+
+
+@task
+def prune_archives() -> int:
+    """Removes archives that have expired, and what waited too long to be restored; how many there were."""
+    return backups.prune()
 
 
 @task
