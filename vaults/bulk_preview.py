@@ -27,6 +27,11 @@ class Row:
     secret: Secret
     planned: Planned
 
+    @property
+    def lines(self) -> list[changes.Difference]:
+        """What changes, for the page."""
+        return changes.difference(self.planned.before, self.planned.after)
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:

@@ -153,6 +153,42 @@ def plan(change: Change, secret: Described, decision: Decision) -> Planned:
     return Planned(before, after)
 
 
+# --- As words ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One line of what changes: `sign` is "+", "-" or "~", `old` and `new` are texts, empty where there is none."""
+
+    sign: str
+    old: str
+    new: str
+
+
+def difference(before: Facts, after: Facts) -> list[Difference]:
+    """What changes from `before` to `after`, property by property and tag by tag; nothing where they are the same."""
+    if "tags" in before or "tags" in after:
+        return _tags_differ(before.get("tags", {}), after.get("tags", {}))
+    return [
+        Difference("~", _said(before.get(name)), _said(after.get(name)))
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _tags_differ(before: dict[str, str], after: dict[str, str]) -> list[Difference]:
+    lines = []
+    for name in sorted({**before, **after}):
+        old, new = (f"{name}={tags[name]}" if name in tags else "" for tags in (before, after))
+        if old != new:
+            lines.append(Difference("~" if old and new else "+" if new else "-", old, new))
+    return lines
+
+
+def _said(fact: Any) -> str:
+    if isinstance(fact, bool):
+        return "enabled" if fact else "disabled"
+    return f"{datetime.fromisoformat(fact):%Y-%m-%d %H:%M:%S}Z" if fact else "no expiry"
+
+
 def shown_hash(change: Change, rows: Iterable[tuple[str, str, datetime | None, Planned]]) -> str:
     """SHA-256 over a preview: the change, and of each secret its vault, name, version's time and what is to come."""
     digest = hashlib.sha256(_json(change.to_json()))

@@ -13,6 +13,7 @@ CALLS, SECONDS = 2000, 10.0
 LONGEST_REST = 60.0
 LONGEST_GUESS = 16.0  # Azure's own advice for an answer without Retry-After: 1, 2, 4, 8, 16 seconds
 GROWS_AFTER = 6  # windows without a refusal
+MARGIN = 0.25  # seconds: Azure counts a call a little later than it is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Pace:
     """
 
     def __init__(self, most: int = CALLS, seconds: float = SECONDS, *, clock: Clock = REAL) -> None:
-        self.most, self.ceiling, self.seconds = most, most, seconds
+        self.most, self.ceiling, self.seconds = most, most, seconds + MARGIN
         self._clock = clock
         self._begun: deque[float] = deque()
         self._rests_until = 0.0
