@@ -52,6 +52,20 @@ _TABLES: dict[str, dict[str, Look]] = {
         "not-to-workspace": Look("warn", "eye-off", "Not sent to a workspace"),
         "unreadable": Look("warn", "lock", "Workspace not readable"),
     },
+    # vaults.models.VaultWarning.Level
+    "warning": {
+        "serious": Look("bad", "octagon-alert", "Serious"),
+        "warning": Look("warn", "triangle-alert", "Warning"),
+        "note": Look("info", "info", "Note"),
+    },
+    # Kinds of identities, as Azure and the directory of names tell them
+    "holder": {
+        "person": Look("muted", "user-round", "Person"),
+        "group": Look("muted", "users", "Group"),
+        "app": Look("muted", "app-window", "Application"),
+        "managed-identity": Look("muted", "bot", "Managed identity"),
+        "unknown": Look("muted", "circle-question-mark", "Kind not told"),
+    },
     # vaults.models.SyncRun.State
     "sync": {
         "queued": Look("muted", "hourglass", "Queued"),

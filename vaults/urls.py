@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path, re_path, register_convert
 from django.urls.converters import StringConverter
 
 from vaults.views import (
+    access,
     ask,
     break_glass,
     bulk,
@@ -22,6 +23,7 @@ from vaults.views import (
     sync,
     vaults,
     versions,
+    warnings,
     why,
     writing,
 )
@@ -43,8 +45,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("bulk/<int:pk>/", bulk.batch, name="batch"),
     *(path(f"bulk/<int:pk>/{verb}/", bulk.act, {"verb": verb}, f"{verb}-batch") for verb in bulk.VERBS),
     path("register-vault/", vaults.register, name="register-vault"),
+    path("warnings/", warnings.warning_list, name="warnings"),
     path("vaults/", vaults.vault_list, name="vaults"),
     path("vaults/<name:vault>/", vaults.vault, name="vault"),
+    path("vaults/<name:vault>/access/", access.access, name="access"),
     path("vaults/<name:vault>/secrets/<name:secret>/", secrets.secret, name="secret"),
     path("vaults/<name:vault>/secrets/<name:secret>/versions/", secrets.versions, name="versions"),
     path("vaults/<name:vault>/secrets/<name:secret>/reveal/", reveal.reveal, name="reveal"),

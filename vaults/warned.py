@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -13,6 +14,7 @@ from audit.models import OwnIdentity
 from vaults.models import AzureAccess, Vault, VaultDetail, VaultWarning
 from vaults.warnings import Advice, Seen, ring
 
+logger = logging.getLogger(__name__)
 # Of each identity: the vaults in which it reads, with their environments.
 Places = Mapping[str, Mapping[int, str]]
 
@@ -57,10 +59,18 @@ def renew() -> None:
     places, own, wanted = _places(), _own(), {}
     described = VaultDetail.objects.filter(vault__vanished_at=None).exclude(vault__resource_id="")
     for detail in described.select_related("vault__subscription"):
-        vault = detail.vault
-        for warning in ring(_seen(vault, detail, access[vault.pk], places, own)):
-            wanted[vault.pk, warning.code] = warning
+        pk = detail.vault_id
+        for advice in _ring(_seen(detail.vault, detail, access[pk], places, own)):
+            wanted[pk, advice.code] = advice
     _keep(wanted)
+
+
+def _ring(seen: Seen) -> list[Advice]:
+    try:
+        return ring(seen)
+    except Exception as error:  # noqa: BLE001 - a fault of our own at one vault must not end the whole sweep
+        logger.error("warnings of %s: %s", seen.vault.name, type(error).__name__)
+        return []
 
 
 def _keep(wanted: dict[tuple[int, str], Advice]) -> None:

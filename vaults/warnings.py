@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_network
 
+from audit import vault_coverage
 from vaults import environments, exposure
 from vaults.az import Blank, assign, az, named, update
 from vaults.models import AccessState, AzureAccess, LogState, Vault, VaultDetail, VaultWarning
@@ -122,11 +123,8 @@ def no_logs(seen: Seen) -> Advice | None:
         "No diagnostic setting sends the access log anywhere." if nowhere else "The access log goes to no workspace."
     )
     why = "Nobody can say who read what here: kvadmin is blind for this vault."
-    logs = '[{"categoryGroup": "audit", "enabled": true}]'
-    where = ("--resource", seen.vault.resource_id, "--workspace", Blank("WORKSPACE"))
-    create = ("monitor", "diagnostic-settings", "create", "--name", "kvadmin", *where, "--logs", logs)
     heed = "WORKSPACE is the resource id of a Log Analytics workspace."
-    return Advice("no-logs", level, sentence, why, (az(*create, "--export-to-resource-specific", "true"),), heed)
+    return Advice("no-logs", level, sentence, why, (vault_coverage.command(seen.vault),), heed)
 
 
 def template_deployment(seen: Seen) -> Advice | None:

@@ -141,6 +141,12 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+@register.filter
+def last_part(resource_id: str) -> str:
+    """The name at the end of an id of Azure's: "/subscriptions/.../workspaces/law" as "law"."""
+    return resource_id.rstrip("/").rpartition("/")[2]
+
+
 # --- Numbers ---------------------------------------------------------------------------------------------------------
 
 

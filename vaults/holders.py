@@ -1,0 +1,107 @@
+"""Who can get at the values in a vault, with their names and in the words of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from audit.finding_models import DirectoryName, ReaderHeard
+from audit.models import OwnIdentity
+from vaults import exposure
+from vaults.models import AzureAccess, Vault
+
+_ORDER = {kind: rank for rank, kind in enumerate(("person", "group", "app", "managed-identity", "unknown"))}
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One right of one identity. `name` is "" where nobody has told it; `own`: it is kvadmin itself."""
+
+    row: AzureAccess
+    name: str
+    kind: str
+    own: bool
+    place: str
+    application: str = ""
+
+    @property
+    def means(self) -> str:
+        """By what they hold it."""
+        if self.row.by == AzureAccess.By.POLICY:
+            return f"Access policy: {', '.join(self.row.permissions)}"
+        return self.row.role_name or f"a role of the id {self.row.role_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Those who read values, those who could give themselves the right, those whose deployments could take values, and
+    those whose role Azure did not explain. Somebody may be among several of them.
+    """
+
+    readers: list[Holder]
+    grantors: list[Holder]
+    deployers: list[Holder]
+    unexplained: list[Holder]
+
+
+def holders(vault: Vault, rows: Sequence[AzureAccess]) -> Holders:
+    """With names from the directory that administrators fill in, else from Azure's log. Three queries."""
+    told = _told(vault, rows)
+    return Holders(
+        readers=[one for one in told if one.row.reads or one.row.backs_up],
+        grantors=[one for one in told if one.row.grants],
+        deployers=[one for one in told if one.row.deploys],
+        unexplained=[one for one in told if not one.row.role_known],
+    )
+
+
+def _told(vault: Vault, rows: Sequence[AzureAccess]) -> list[Holder]:
+    ids = {row.principal_id for row in rows} | {row.application_id for row in rows}
+    listed = {one.identifier: one for one in DirectoryName.objects.filter(identifier__in=ids)}
+    heard = dict(ReaderHeard.objects.filter(object_id__in=ids).order_by("-pk").values_list("object_id", "who"))
+    own = set(OwnIdentity.objects.filter(object_id__in=ids).values_list("object_id", flat=True))
+    found = [_holder(vault, row, listed, heard, own) for row in rows]
+    return sorted(found, key=lambda one: (_ORDER.get(one.kind, 9), one.name.lower() or "\uffff", one.row.principal_id))
+
+
+def _holder(
+    vault: Vault, row: AzureAccess, listed: dict[str, DirectoryName], heard: dict[str, str], own: set[str]
+) -> Holder:
+    known, application = listed.get(row.principal_id), listed.get(row.application_id)
+    return Holder(
+        row=row,
+        name=known.name if known else heard.get(row.principal_id, ""),
+        kind=_kind(row, known),
+        own=row.principal_id in own,
+        place=exposure.scope_text(row.scope, vault),
+        application=application.name if application else row.application_id,
+    )
+
+
+def _kind(row: AzureAccess, known: DirectoryName | None) -> str:
+    """Azure calls a managed identity an application; a policy has no kind at all. The directory may know better."""
+    vague = row.principal_kind in {AzureAccess.Kind.UNKNOWN, AzureAccess.Kind.APP}
+    return known.kind if known and vague else row.principal_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many identities there are of each kind that read here, and how many more could give themselves the right."""
+
+    people: int
+    groups: int
+    apps: int
+    unknown: int
+    more: int
+
+    @property
+    def readers(self) -> int:
+        return self.people + self.groups + self.apps + self.unknown
+
+
+def summary(rows: Iterable[AzureAccess]) -> Summary:
+    rows = list(rows)
+    kinds = {row.principal_id: row.principal_kind for row in exposure.readers(rows)}
+    more = {row.principal_id for row in exposure.grantors(rows)} - set(kinds)
+    counts = [list(kinds.values()).count(kind) for kind in AzureAccess.Kind.values]
+    return Summary(*counts, more=len(more))
