@@ -11,7 +11,7 @@ from django.db.models import Q
 from audit import backfill, findings, ingest
 from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
-from vaults import backup_run, backups, bulk, requests, sync
+from vaults import backup_run, backups, bulk, requests, restore_run, sync
 from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
@@ -79,6 +79,13 @@ def back_up_vault(batch_id: int, turn: int) -> int:
     A worker that takes it over from a dead one goes on where that one was.
     """
     batch = backup_run.run(batch_id, turn)
+    return batch.over if batch else 0
+
+
+@task
+def restore_vault(batch_id: int, turn: int) -> int:
+    """Restores what is left of an archive that somebody has opened; how many secrets are over. Not retried."""
+    batch = restore_run.run(batch_id, turn)
     return batch.over if batch else 0
 
 
