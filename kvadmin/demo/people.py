@@ -6,6 +6,7 @@ from typing import Any
 
 from audit import ledger, names
 from kvadmin.emulator.seed_access import PIPELINE, SETTLEMENT
+from kvadmin.emulator.seed_rights import GROUPS
 from kvadmin.sign_in import DEMO_ACCOUNTS
 from vaults import roles
 from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Vault
@@ -75,8 +76,12 @@ def give_roles_and_set_policies() -> None:
 
 
 def fill_in_names() -> None:
-    """Of programs that Azure's log knows by an id only; as `admin`, on record. One stays without, to be filled in."""
+    """Of programs that Azure's log knows by an id only, and of groups that it never tells of; as `admin`, on record.
+
+    One stays without, to be filled in.
+    """
     rows = [names.Named(one.object_id, one.name, names.Kind.APP) for one in (PIPELINE, SETTLEMENT)]
+    rows += [names.Named(one.object_id, one.name, names.Kind.GROUP) for one in GROUPS]
     names.fill(actor(named("admin")), rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from kvadmin.emulator import seed_access, seed_cloud, seed_secrets
+from kvadmin.emulator import seed_access, seed_cloud, seed_rights, seed_secrets
 from kvadmin.emulator.state import Azure
 
 # The vault that Azure Resource Manager does not show: somebody has to register it by hand.
@@ -20,3 +20,4 @@ def seed(azure: Azure, *, days: int = 30, rng_seed: int = 1) -> None:
     seed_cloud.build(azure)
     seed_secrets.build(azure, random)
     seed_access.build(azure, random, days)
+    seed_rights.build(azure)
