@@ -37,6 +37,11 @@ class Key:
     curve: str
     operations: tuple[str, ...]
 
+    @property
+    def hardware(self) -> bool:
+        """Whether it is kept in hardware, which it never leaves."""
+        return self.key_type.endswith("-HSM")
+
 
 @dataclass(frozen=True, slots=True)
 class RotationAction:

@@ -34,6 +34,7 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
         "now": timezone.now(),
         "reads": _reads(request, item),
         "may": _may(request, item),
+        "may_browse": bool(policy.may(request.user, a.SECRET_LIST, item.vault)),
         "limbo": DeletedSecret.objects.filter(vault=item.vault_id, key=item.key).first() if item.vanished_at else None,
         **reveal_context(request, item, version),
     }
