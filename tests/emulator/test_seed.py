@@ -45,6 +45,11 @@ def reads(azure: Azure, name: str) -> list[AuditRow]:
     return [row for row in azure.log if row.identity and row.identity.name == name and row.operation == "SecretGet"]
 
 
+def certificates(azure: Azure) -> list[bytes]:
+    kept = [found for vault in azure.vaults.values() for found in vault.certificates.values()]
+    return [version.der for found in kept for version in found.versions.values()]
+
+
 def facts(azure: Azure) -> list[Any]:
     """The log without its times, which a clock that runs on moves by some microseconds."""
     return [(row.operation, row.status, row.object_id_url, row.correlation_id) for row in azure.log]
@@ -263,3 +268,39 @@ def test_whoever_reads_in_the_log_still_may_but_for_the_one_of_that_night_and_th
     read = [row for row in cloud.log if row.operation == "SecretGet" and row.status == 200 and row.identity]
 
     assert {row.identity.name for row in read if row.identity and not may(row)} == {seed_people.NEWCOMER.name}
+
+
+def test_there_are_keys_of_every_kind_and_more_than_one_page_of_them(cloud: Azure) -> None:
+    kinds = {key.latest.kty for vault in cloud.vaults.values() for key in vault.keys.values()}
+
+    assert kinds == {"RSA", "RSA-HSM", "EC", "oct-HSM"}
+    assert len(cloud.vault("sandbox-dev").keys) > 100
+    assert len(cloud.vault("pay-prod").keys["card-data"].versions) == 4
+
+
+def test_every_managed_secret_has_its_certificate_and_its_key(cloud: Azure) -> None:
+    for vault in cloud.vaults.values():
+        managed = {secret.name for secret in vault.secrets.page("", 10_000)[0] if secret.managed}
+        assert {certificate.name for certificate in vault.certificates.values()} == managed
+        for certificate in vault.certificates.values():
+            secret = vault.secrets.get(certificate.name)
+            assert secret is not None
+            assert list(certificate.versions) == list(secret.versions) == list(vault.keys[certificate.name].versions)
+            assert certificate.latest.expires_on == secret.latest.expires_on
+
+
+def test_some_secrets_were_deleted_lately(cloud: Azure) -> None:
+    deleted = {vault.name: len(vault.secrets.all_deleted(cloud.clock.now())) for vault in cloud.vaults.values()}
+
+    assert {name: count for name, count in deleted.items() if count} == {
+        "pay-prod": 2,
+        "pay-staging": 2,
+        "identity-prod": 1,
+        "sandbox-dev": 2,
+    }
+
+
+def test_certificates_come_out_the_same_each_time(cloud: Azure) -> None:
+    again = seeded()
+
+    assert certificates(again) == certificates(cloud)
