@@ -38,9 +38,10 @@ def db_password(azure: Azure) -> Secret:
     logs = azure.add_workspace("logs", subscription_id=SUBSCRIPTION, customer_id=WORKSPACE).resource_id
     azure.add_vault("pay-prod", subscription_id=SUBSCRIPTION, tags={"environment": "prod"}, workspace=logs)
     azure.put_secret("pay-prod", "db-password", CANARY)
+    azure.put_certificate("pay-prod", "tls", value=CANARY)
     sync_inventory()
     factories.policy("direct")
-    return Secret.objects.get()
+    return Secret.objects.get(key="db-password")
 
 
 @pytest.fixture
@@ -79,6 +80,12 @@ def pages() -> list[str]:
     """The address of every page that a GET can open, with this company's names and ids filled in."""
     secret = "/vaults/pay-prod/secrets/db-password/"
     found = ["/", "/vaults/", "/vaults/pay-prod/", secret, f"{secret}versions/", "/search/?q=db", "/help/"]
+    for kind in ("keys", "certificates"):
+        found += [
+            f"/vaults/pay-prod/{kind}/",
+            f"/vaults/pay-prod/{kind}/tls/",
+            f"/vaults/pay-prod/{kind}/tls/versions/",
+        ]
     found += ["/sync/", "/register-vault/", "/people/", "/roles/", "/roles/assign/", "/policies/"]
     found += ["/audit/", "/audit/charts/", "/audit/coverage/", "/audit/findings/", "/audit/ledger/", "/audit/names/"]
     found += ["/audit/secrets/pay-prod/db-password/"]
