@@ -30,9 +30,13 @@ class NotNow(Exception):
 
 
 def visible(person: Person) -> QuerySet[Batch]:
-    """The batches that this person may look at: their own; all, for whoever audits or changes every secret."""
+    """The batches that this person may look at: their own; all, for whoever audits or changes every secret.
+
+    Backups and restores of whole vaults have pages of their own.
+    """
     everywhere = any(policy.may_everywhere(person, action) for action in (a.AUDIT_READ, a.SECRET_UPDATE))
-    return Batch.objects.all() if everywhere else Batch.objects.filter(asked_by=person)
+    found = Batch.objects.filter(archive=None, upload=None)
+    return found if everywhere else found.filter(asked_by=person)
 
 
 def may_steer(person: Person, batch: Batch) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from audit import ledger
@@ -14,7 +15,11 @@ from kvadmin.gateway.values import SecretValue
 from vaults import rows
 from vaults.archive_file import Facts, version_of
 from vaults.models import Vault
+from vaults.pace import Pace
 
+TRIES = 3
+CALLS_EACH = 2  # the restore, and the look at what came back
+HEALS = frozenset({"server", "timeout", "unreachable", "bad-answer"})
 TAKEN = "The name is taken in the vault, by a live secret or by a deleted one. Nothing was changed."
 THERE = "It was there already, with the same versions: an earlier try had restored it."
 UNSURE = " Whether Azure did it all the same is not known: trying it again looks first."
@@ -81,8 +86,8 @@ def is_there(vault: Vault, facts: Facts) -> bool:
 def difference(vault: Vault, facts: Facts) -> str:
     """How what is in the vault differs from the archive's list; "" where nothing does. Raises GatewayError.
 
-    By metadata, of each version: Azure alone can open a value, and there is no need to read one for this. When a version
-    was made is Azure's own word, and not compared.
+    By metadata, of each version: Azure alone can open a value, and there is no need to read one for this. When a
+    version was made is Azure's own word, and not compared.
     """
     listed = keyvault.list_properties_of_secret_versions(vault.uri, facts["name"]).versions
     there = {version.version: _compared(version_of(version)) for version in listed}
@@ -95,3 +100,29 @@ def difference(vault: Vault, facts: Facts) -> str:
 
 def _compared(version: Facts) -> Facts:
     return {name: value for name, value in version.items() if name != "created"}
+
+
+# --- At Azure's pace -------------------------------------------------------------------------------------------------
+def at_pace(
+    work: Callable[[], Result], pace: Pace, *, rest: Callable[[float], None], throttled: Callable[[Throttled], None]
+) -> Result:
+    """What came of it, begun when the pace allows it; what time heals is tried again, as it looks first what is there.
+
+    `rest` waits for so many seconds; `throttled` is told each time that Azure said it was too fast.
+    """
+    tries = 0
+    while True:
+        while (seconds := pace.pause()) > 0:
+            rest(seconds)
+        for _ in range(CALLS_EACH):
+            pace.began()
+        try:
+            result = work()
+        except Throttled as error:
+            pace.refused(error.retry_after)
+            throttled(error)
+            continue
+        tries += 1
+        pace.answered()
+        if result.code not in HEALS or tries == TRIES:
+            return result

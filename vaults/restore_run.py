@@ -13,20 +13,18 @@ from django.utils import timezone
 from audit import ledger
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
-from kvadmin.gateway.errors import GatewayError, Throttled
+from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.values import SecretValue
 from vaults import backups, batches, policy, restores, sealing
 from vaults.archive_file import Facts
 from vaults.models import Batch, BatchItem, Person, Upload
 from vaults.pace import REAL, Clock, Pace
-from vaults.restore_one import THERE, Result, is_there, restore
+from vaults.restore_one import THERE, Result, at_pace, is_there, restore
 
 logger = logging.getLogger(__name__)
 State = BatchItem.State
 REPORT_SECONDS = 1.0
-TRIES = 3
 WIDE = frozenset({"rbac", "access-policy", "policy", "denied", "firewall", "private-link", "dns", "credential"})
-HEALS = frozenset({"server", "timeout", "unreachable", "bad-answer"})
 BROKEN = "What waited to be restored can no longer be opened. Upload the archive again."
 
 
@@ -106,28 +104,16 @@ class _Run:
             ledger.record(a.SECRET_RESTORE, self.actor, target, reason=self.batch.reason, note=THERE)
             return Result("done", "", THERE)
         BatchItem.objects.filter(pk=item.pk).update(state=State.DOING, changed_at=timezone.now())
-        tries = 0
-        while True:
-            self._pause()
-            try:
-                result = restore(self.actor, self.vault, facts, blob, reason=self.batch.reason)
-            except Throttled as error:
-                self._throttled(error)
-                continue
-            tries += 1
-            self.pace.answered()
-            if result.code not in HEALS or tries == TRIES:
-                return result
+        return at_pace(
+            lambda: restore(self.actor, self.vault, facts, blob, reason=self.batch.reason),
+            self.pace, rest=self._rest, throttled=self._throttled,
+        )  # fmt: skip
 
-    def _pause(self) -> None:
-        while (seconds := self.pace.pause()) > 0:
-            self.clock.sleep(min(seconds, REPORT_SECONDS))
-            self._report()
-        for _ in range(2):  # the restore, and the look at what came back
-            self.pace.began()
+    def _rest(self, seconds: float) -> None:
+        self.clock.sleep(min(seconds, REPORT_SECONDS))
+        self._report()
 
-    def _throttled(self, error: GatewayError) -> None:
-        self.pace.refused(error.retry_after)
+    def _throttled(self, _: GatewayError) -> None:
         self.batch.throttled += 1
         self.batch.held_until = timezone.now() + timedelta(seconds=self.pace.pause())
 

@@ -13,9 +13,9 @@ import pyrage
 
 from kvadmin.emulator.state import Azure
 from tests import factories
-from vaults import archive_file, backup_run, backups
+from vaults import archive_file, backup_run, backups, restore_run, restores
 from vaults.archive_reading import Archive as Opened
-from vaults.models import Archive, Batch, Person, Vault
+from vaults.models import Archive, Batch, Person, Upload, Vault
 from vaults.pace import REAL, Clock
 
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000aaaa"
@@ -105,3 +105,25 @@ def reads(azure: Azure) -> list[str]:
     """The names of which Azure gave a backup out, as its log has them."""
     rows = [row for row in azure.log if row.operation == "SecretBackup" and row.status == 200]
     return [row.object_id_url.split("/")[4] for row in rows]
+
+
+def empty(azure: Azure, name: str = "pay-dr", subscription_id: str = SUBSCRIPTION) -> Vault:
+    """A vault without secrets, to restore into."""
+    if subscription_id != SUBSCRIPTION:
+        azure.add_subscription(subscription_id, "Elsewhere")
+    azure.add_vault(name, subscription_id=subscription_id)
+    return factories.vault(name, subscription=factories.subscription(subscription_id), location="westeurope")
+
+
+def take_in(person: Person, vault: Vault, archive: Archive) -> Upload:
+    with place_of(archive).open("rb") as file:
+        return restores.take_in(person, vault, file, IDENTITY)
+
+
+def restore(person: Person, vault: Vault, archive: Archive, clock: Clock = REAL) -> Batch:
+    """The whole way: opened, previewed, asked for, and done by the worker."""
+    upload = take_in(person, vault, archive)
+    batch = restores.ask(upload, restores.plan(upload), factories.actor(person), reason="CHG-1: after the move")
+    done = restore_run.run(batch.pk, batch.turn, clock=clock)
+    assert done is not None
+    return done
