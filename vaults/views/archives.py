@@ -24,8 +24,6 @@ PAGE = 50
 VERBS = ("stop", "go-on", "remove")
 NO_SUCH = "No such archive, or none that you may see."
 NOT_YOURS = "An archive is handed to whoever asked for it, so that the ledger tells who holds what. Make your own."
-    "An archive is handed to whoever asked for it, so that the ledger tells who holds what. Make one of your own."
-)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
