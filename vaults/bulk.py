@@ -80,6 +80,7 @@ class _Run:
         self.batch, self.clock = batch, clock
         self.change = Change.from_json(batch.parameters)
         self.actor = batches.actor_of(batch)
+        self.person = self.batch.asked_by
         self.stopping = False
         self._report_at = 0.0
 
@@ -117,11 +118,13 @@ class _Run:
             self.clock.sleep(pause)
 
     def _report(self) -> None:
-        """How far it is, once a second; and whether somebody wants it to stop."""
+        """How far it is, once a second; whether somebody wants it to stop; and who they are that asked, with no roles
+        remembered, so that a right is never judged by what was more than a second ago."""
         if self.clock.now() < self._report_at:
             return
         self._report_at = self.clock.now() + REPORT_SECONDS
         self.stopping = self.stopping or batches.stops(self.batch)
+        self.person = Person.objects.get(pk=self.batch.asked_by_id)
         batches.save_counts(self.batch)
 
     # --- Beginning ---------------------------------------------------------------------------------------------------
@@ -129,13 +132,13 @@ class _Run:
         if self.stopping:
             self._let_go(part)
             return
-        while part.ready and len(part.flying) < AT_ONCE and part.pace.pause() == 0:
-            ready = part.ready.popleft()
-            if ready.act is None and self.clock.now() - ready.at > FRESH_SECONDS:
-                part.stale[ready.item.key] = ready.item
-            elif ready.act or self._intend(part, ready):
-                part.pace.began()
-                part.flying[pool.submit(_write, part.vault, ready)] = ready
+        chosen = self._chosen(part)
+        if fresh := [ready for ready in chosen if ready.act is None]:
+            with transaction.atomic():
+                for ready in fresh:
+                    self._intend(ready)
+        for ready in chosen:
+            part.flying[pool.submit(_write, part.vault, ready)] = ready
         if not (part.left or part.ready or part.page):
             part.again()
         if part.wants_page and part.pace.pause() == 0:
@@ -155,26 +158,39 @@ class _Run:
             self._close(ready.item, ready.act, State.WAITING, lambda act: act.failed(Halted(), note=STOPPED_NOTE))
         part.ready.clear()
 
-    def _intend(self, part: Part, ready: Ready) -> bool:
-        """Judge the right anew, and put the intent on record with the item's state; False when it may not be done."""
-        item, person = ready.item, Person.objects.get(pk=self.batch.asked_by_id)
-        decision = policy.may(person, a.SECRET_UPDATE, part.vault, item.key)
+    def _chosen(self, part: Part) -> list[Ready]:
+        """Those whose turn it is: the pace allows it, what was seen of them is fresh, and the right still holds."""
+        chosen: list[Ready] = []
+        while part.ready and len(part.flying) + len(chosen) < AT_ONCE and part.pace.pause() == 0:
+            ready = part.ready.popleft()
+            if ready.act is None and self.clock.now() - ready.at > FRESH_SECONDS:
+                part.stale[ready.item.key] = ready.item
+            elif ready.act or self._may(part, ready.item):
+                part.pace.began()
+                chosen.append(ready)
+        return chosen
+
+    def _may(self, part: Part, item: BatchItem) -> bool:
+        decision = policy.may(self.person, a.SECRET_UPDATE, part.vault, item.key)
         if not decision:
             facts = {"code": decision.code, "note": decision.reason, "reason": self.batch.reason}
             ledger.refuse(a.SECRET_UPDATE, self.actor, _target(item), **facts)
             self._settle(item, State.SKIPPED, "no-right", decision.reason)
-            return False
-        with transaction.atomic():
-            reason, move = self.batch.reason, ledger.NO_MOVE
-            ready.act = ledger.begin(a.SECRET_UPDATE, self.actor, _target(item), reason=reason, move=move)
-            item.ledger_act = ready.act.id
-            self._settle(item, State.DOING)
-        return True
+        return bool(decision)
+
+    def _intend(self, ready: Ready) -> None:
+        """Put the intent on record together with the item's state; the caller commits both before Azure is called."""
+        target, reason = _target(ready.item), self.batch.reason
+        ready.act = ledger.begin(a.SECRET_UPDATE, self.actor, target, reason=reason, move=ledger.NO_MOVE)
+        ready.item.ledger_act = ready.act.id
+        self._settle(ready.item, State.DOING)
 
     # --- Taking what was answered ------------------------------------------------------------------------------------
     def _take(self, part: Part) -> None:
-        for future in [future for future in part.flying if future.done()]:
-            self._written(part, part.flying.pop(future), future)
+        if answered := [future for future in part.flying if future.done()]:
+            with transaction.atomic():
+                stored = [self._written(part, part.flying.pop(future), future) for future in answered]
+                rows.store_all(part.vault, [properties for properties in stored if properties])
         if part.page and part.page.done():
             listed, part.page = part.page, None
             self._listed(part, listed)
@@ -229,20 +245,19 @@ class _Run:
         reason = self.batch.reason
         return ledger.resume(item.ledger_act, a.SECRET_UPDATE, self.actor, _target(item), reason=reason)
 
-    def _written(self, part: Part, ready: Ready, future: Future[Written]) -> None:
+    def _written(self, part: Part, ready: Ready, future: Future[Written]) -> SecretProperties | None:
+        """Put the outcome on record; what the inventory is to show now, if Azure took the change."""
         try:
             written = future.result()
         except GatewayError as error:
             self._refused(part, ready, error)
-            return
+            return None
         part.pace.answered()
         part.since, properties = self.clock.now(), written.properties
         newer = NEWER if properties.created_on != ready.seen.created_on else ""
         facts = {"version": properties.version, "request_id": written.request_id, "region": written.region}
-        with transaction.atomic():
-            note = str(self.change)
-            self._close(ready.item, ready.act, State.DONE, lambda act: act.done(note=note, **facts), "", newer)
-            rows.store(part.vault, properties)
+        self._close(ready.item, ready.act, State.DONE, lambda act: act.done(note=str(self.change), **facts), "", newer)
+        return properties
 
     def _refused(self, part: Part, ready: Ready, error: GatewayError) -> None:
         if error.code == "throttled" and self.clock.now() - part.since < GIVE_UP_SECONDS:
@@ -275,7 +290,7 @@ class _Run:
         self, item: BatchItem, act: Attempt | None, state: State, outcome: Outcome, code: str = "", sentence: str = ""
     ) -> None:
         """The outcome of an item and, if it has one, of its act: both or neither."""
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             if act:
                 outcome(act)
             self._settle(item, state, code, sentence or WHY_NOT.get(code, ""))
