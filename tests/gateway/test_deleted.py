@@ -198,3 +198,58 @@ def test_an_impossible_name_is_refused_before_anything_is_sent(azure: Azure, vau
         with pytest.raises(Refused):
             act(vault.uri, name, act_id=ACT)
     assert azure.log == []
+
+
+@pytest.mark.parametrize("name", ["000", "-abc", "new", "recover", "deleted", "x" * 127])
+def test_odd_names_are_deleted_recovered_and_purged_like_others(azure: Azure, vault: Vault, name: str):
+    azure.put_secret("pay-prod", name, "x")
+
+    delete(vault, name)
+    back = begin_recover_deleted_secret(vault.uri, name.upper(), act_id=ACT)
+    delete(vault, name.upper())
+    purge_deleted_secret(vault.uri, name, act_id=ACT)
+
+    assert (back.name, vault.secrets.get(name), listed(vault)) == (name, None, [])
+
+
+def test_deleting_and_recovering_reads_nothing(azure: Azure, vault: Vault):
+    delete(vault)
+    begin_recover_deleted_secret(vault.uri, "db-password", act_id=ACT)
+    delete(vault)
+    purge_deleted_secret(vault.uri, "db-password", act_id=ACT)
+
+    assert [row.operation for row in azure.log if row.operation != "Authentication"] == [
+        "SecretDelete",
+        "SecretRecover",
+        "SecretDelete",
+        "SecretPurge",
+    ]
+
+
+def test_a_purge_that_azure_refuses_without_a_word_of_protection_stays_a_refusal(scripted: Any, vault: Vault):
+    """A vault without soft delete answers 400, and has no deleted secrets to look at."""
+
+    def answer(request: Any) -> Any:
+        body = {"error": {"code": "NotSupported", "message": "Operation is not supported."}}
+        missing = {"error": {"code": "SecretNotFound", "message": "Deleted Secret not found: db-password"}}
+        return json_response(400, body) if request.method == "DELETE" else json_response(404, missing)
+
+    scripted(answer)
+
+    error = failed_purge(vault)
+
+    assert (error.code, error.inner, error.definite) == ("refused", "NotSupported", True)
+
+
+@pytest.mark.parametrize("level", ["Recoverable", "CustomizedRecoverable+ProtectedSubscription"])
+def test_purge_protection_is_told_by_the_recovery_level_whatever_code_azure_gives(
+    scripted: Any, vault: Vault, level: str
+):
+    def answer(request: Any) -> Any:
+        body = {"error": {"code": "Forbidden", "message": "No.", "innererror": {"code": "ForbiddenByPolicy"}}}
+        found = {"id": f"{vault.uri}secrets/db-password/{'a' * 32}", "attributes": {"recoveryLevel": level}}
+        return json_response(403, body) if request.method == "DELETE" else json_response(200, found)
+
+    scripted(answer)
+
+    assert failed_purge(vault).code == "purge-protected"

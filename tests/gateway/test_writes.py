@@ -5,19 +5,23 @@ import logging
 import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from kvadmin import __version__
+from kvadmin.emulator import doors
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.http import Response, json_response
 from kvadmin.emulator.identities import KVADMIN
 from kvadmin.emulator.state import Azure, Vault
+from kvadmin.gateway import client
 from kvadmin.gateway.errors import BadAnswer, Conflict, Denied, GatewayError, Refused, ServerError, Throttled
-from kvadmin.gateway.keyvault import get_secret
+from kvadmin.gateway.keyvault import get_secret, list_properties_of_secret_versions
 from kvadmin.gateway.paging import Patience
 from kvadmin.gateway.values import SecretValue
 from kvadmin.gateway.writes import set_secret, update_secret_properties
+from tests.gateway.conftest import SUBSCRIPTION
 
 ACT = "5b0e3a52-0d4f-4f0e-9a57-3a1f6c2d8e90"
 CANARY = "hunter2-canary"
@@ -400,3 +404,113 @@ def test_a_write_to_an_address_outside_the_cloud_is_refused(azure: Azure):
 def test_a_read_for_an_act_is_named_as_one(azure: Azure, vault: Vault):
     assert get_secret(vault.uri, "db-password", act_id=ACT).value.expose() == CANARY
     assert azure.log[-1].client_info.startswith(f"kvadmin/{__version__} act/{ACT} ")
+
+
+def test_writing_reads_nothing(azure: Azure, vault: Vault):
+    set_secret(vault.uri, "db-password", SecretValue(TYPED), act_id=ACT)
+    update_secret_properties(vault.uri, "db-password", "", enabled=False, act_id=ACT)
+
+    assert operations(azure) == ["SecretSet", "SecretUpdate"]
+
+
+def test_changing_an_old_version_does_not_make_it_the_newest(azure: Azure, vault: Vault):
+    for day in (1, 2, 3):
+        azure.put_secret("pay-prod", "turned", str(day), at=MAY + timedelta(days=day))
+    before = list_properties_of_secret_versions(vault.uri, "turned").versions
+
+    azure.clock.set(MAY + timedelta(days=30))
+    update_secret_properties(vault.uri, "turned", before[-1].version, tags={"touched": "yes"}, act_id=ACT)
+
+    after = list_properties_of_secret_versions(vault.uri, "turned").versions
+    assert [version.version for version in after] == [version.version for version in before]
+    assert max(after, key=lambda version: version.updated_on or MAY).version == before[-1].version
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Amsterdam", "Pacific/Kiritimati"])
+def test_an_expiry_that_is_saved_again_and_again_does_not_drift(vault: Vault, zone: str):
+    moment = datetime(2027, 11, 7, 1, 30, tzinfo=ZoneInfo(zone), fold=1)  # the hour that New York has twice
+    expires_on: datetime | None = moment
+    for _ in range(3):
+        expires_on = set_secret(
+            vault.uri, "x", SecretValue(""), expires_on=expires_on, act_id=ACT
+        ).properties.expires_on
+
+    assert expires_on == moment.astimezone(UTC)
+
+
+@pytest.mark.parametrize("moment", [datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 29, 23, 59, tzinfo=UTC)])
+def test_a_date_at_the_ends_of_time_is_kept(vault: Vault, moment: datetime):
+    made = set_secret(vault.uri, "x", SecretValue(""), not_before=moment, expires_on=moment, act_id=ACT)
+
+    assert (made.properties.not_before, made.properties.expires_on) == (moment, moment)
+
+
+def test_fractions_of_a_second_are_what_azure_drops(vault: Vault):
+    moment = MAY + timedelta(microseconds=999_999)
+
+    made = set_secret(vault.uri, "x", SecretValue(""), expires_on=moment, act_id=ACT)
+
+    assert made.properties.expires_on == MAY
+
+
+@pytest.mark.parametrize("name", ["error-403", "404", "429-500", "not-authorized", "disabled"])
+def test_a_name_that_sounds_like_an_error_is_none(vault: Vault, name: str):
+    made = set_secret(vault.uri, name, SecretValue(TYPED), act_id=ACT)
+
+    assert made.properties.name == name
+    assert failed_update(vault, name=f"{name}-x", enabled=True).code == "not-found"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", '"iso-8859-1"', "klingon", ""])
+def test_a_tag_about_an_encoding_changes_no_value(vault: Vault, encoding: str):
+    made = set_secret(vault.uri, "x", SecretValue("é\n"), tags={"file-encoding": encoding}, act_id=ACT)
+
+    assert (made.properties.tags, vault.secrets.get("x").latest.value) == ({"file-encoding": encoding}, "é\n")
+
+
+def test_no_tag_is_added_that_nobody_asked_for(vault: Vault):
+    set_secret(vault.uri, "x", SecretValue("AAEC"), content_type="application/octet-stream", act_id=ACT)
+
+    assert vault.secrets.get("x").latest.tags == {}
+
+
+def test_line_ends_alone_make_another_value(vault: Vault):
+    set_secret(vault.uri, "x", SecretValue("a\r\nb"), act_id=ACT)
+    set_secret(vault.uri, "x", SecretValue("a\nb"), act_id=ACT)
+
+    assert [version.value for version in vault.secrets.get("x").versions.values()] == ["a\r\nb", "a\nb"]
+
+
+def test_a_disabled_and_expired_secret_can_still_be_changed(azure: Azure, vault: Vault):
+    azure.put_secret("pay-prod", "old", "x", enabled=False, expires_on=MAY - timedelta(days=900))
+
+    made = update_secret_properties(vault.uri, "old", "", enabled=True, act_id=ACT)
+
+    assert made.properties.enabled is True
+
+
+def test_a_vault_of_another_cloud_is_written_at_its_own_address(azure: Azure, settings: Any):
+    settings.KVADMIN_CLOUD = "china"
+    cloud = Azure(cloud="china")
+    doors.set_memory("tests", cloud)
+    client.reset()
+    cloud.add_subscription(SUBSCRIPTION, "Payments")
+    vault = cloud.add_vault("pay-prod", subscription_id=SUBSCRIPTION)
+
+    set_secret(vault.uri, "x", SecretValue(TYPED), act_id=ACT)
+
+    assert (vault.uri, vault.secrets.get("x").latest.value) == ("https://pay-prod.vault.azure.cn/", TYPED)
+
+
+def test_a_limit_of_the_vault_is_kept_to_by_waiting(azure: Azure, vault: Vault):
+    vault.limit = (3, 10)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        azure.clock.advance(timedelta(seconds=seconds))
+
+    for number in range(7):
+        set_secret(vault.uri, f"s{number}", SecretValue(""), act_id=ACT, patience=Patience(sleep=sleep))
+
+    assert (len(pauses), operations(azure).count("SecretSet")) == (2, 7)
