@@ -86,6 +86,7 @@ def pages() -> list[str]:
             f"/vaults/pay-prod/{kind}/tls/",
             f"/vaults/pay-prod/{kind}/tls/versions/",
         ]
+    found += ["/warnings/", "/vaults/pay-prod/access/"]
     found += ["/sync/", "/register-vault/", "/people/", "/roles/", "/roles/assign/", "/policies/"]
     found += ["/audit/", "/audit/charts/", "/audit/coverage/", "/audit/findings/", "/audit/ledger/", "/audit/names/"]
     found += ["/audit/secrets/pay-prod/db-password/"]
