@@ -14,6 +14,7 @@ from vaults import search
 from vaults.changes import Change, Kind
 from vaults.forms import QueryForm, SecretsForm, text_field
 from vaults.models import Secret
+from vaults.writing_forms import reason_field
 
 MOST_PICKED = 500
 STATES = {key: label for key, label in SecretsForm.STATES.items() if key != "gone"}
@@ -120,15 +121,5 @@ def _lines(text: str) -> list[str]:
 class ConfirmForm(forms.Form):
     """A reason, and the hash of the preview that the person has seen."""
 
-    reason = forms.CharField(
-        min_length=3,
-        max_length=500,
-        widget=forms.TextInput({"autocomplete": "off"}),
-        help_text="Kept in the ledger with your name: a ticket, and what for.",
-        error_messages={
-            "required": "Say why: the reason is kept in the ledger.",
-            "min_length": "Say why in a few words: the reason is kept in the ledger.",
-            "max_length": "The reason may have 500 characters; this one has %(show_value)d.",
-        },
-    )
+    reason = reason_field()
     shown = forms.CharField(max_length=64, widget=forms.HiddenInput)

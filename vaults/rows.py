@@ -27,17 +27,13 @@ _PER_STATEMENT = 200
 Facts = tuple[Any, ...]
 
 
-def store(vault: Vault, properties: SecretProperties) -> Secret:
+def store(vault: Vault, properties: SecretProperties) -> None:
     """Put what Azure answered to a write into the inventory at once: a new secret, or the newest version of one.
 
     The properties of an older version do not belong here. A list that was begun before this moment no longer counts
     for this secret.
     """
-    key = properties.name.lower()
-    with transaction.atomic():
-        _upsert(vault, {key: _facts(properties)})
-        Secret.objects.filter(vault=vault, key=key).update(written_at=timezone.now())
-    return Secret.objects.select_related("vault").get(vault=vault, key=key)
+    store_all(vault, [properties])
 
 
 def store_all(vault: Vault, found: Iterable[SecretProperties]) -> None:

@@ -190,7 +190,7 @@ def test_what_was_shown_is_done_with_the_reason_and_by_the_worker(
 def test_without_a_reason_nothing_is_done(pay: Vault, officer: Person, client_of: ClientOf) -> None:
     answer = confirm(client_of(officer), reason="")
     assert (answer.status_code, Batch.objects.count()) == (422, 0)
-    assert "Say why: the reason is kept in the ledger." in answer.content.decode()
+    assert "Say why, in a few words: the reason is kept in the ledger." in answer.content.decode()
 
 
 def test_a_preview_that_no_longer_holds_is_shown_anew_and_nothing_is_done(
