@@ -30,6 +30,16 @@ from vaults.wishes import Wish, changes, in_words
 
 UNKNOWN = "It is not known whether Azure has done it all the same: look at the secret before you try again."
 MANY = "many"
+
+
+class Unrecorded(ledger.LedgerUnavailable):
+    """Azure has done it, and the outcome cannot be written: the intent alone is on record."""
+
+    sentence = (
+        "Azure has done it, but the ledger cannot be written now: only the intent is on record. Tell an administrator."
+    )
+
+
 MANAGED = "This secret belongs to a certificate. It is renewed, changed and deleted with the certificate, not here."
 
 
@@ -65,16 +75,20 @@ def newest(vault: Vault, name: str) -> Newest:
 
 # --- A new version ---------------------------------------------------------------------------------------------------
 def set_secret(
-    actor: ledger.Actor, vault: Vault, name: str, value: SecretValue, wish: Wish, *, mark: str, reason: str
-) -> Written:
+    actor: ledger.Actor, vault: Vault, name: str, value: SecretValue, wish: Wish, *, mark: str, reason: str,
+    note: str = "",
+) -> Written:  # fmt: skip
     """Write a new version, or a new secret, on top of exactly what the person was shown (`Newest.mark`).
+
+    `note` says for the ledger what it is, where it is more than that.
 
     Raises Refusal "newer-version" with who wrote it, "exists", "managed" or "busy"; LedgerUnavailable; GatewayError.
     """
     with acting(a.SECRET_SET, actor, vault, name, reason):
         found = newest(vault, name)
         _unchanged(vault, name, found, mark)
-        return _write(actor, vault, name, value, wish, found, reason=reason, note="New version" if mark else "New")
+        note = note or ("New version" if mark else "New")
+        return _write(actor, vault, name, value, wish, found, reason=reason, note=note)
 
 
 def _unchanged(vault: Vault, name: str, found: Newest, mark: str) -> None:
@@ -111,6 +125,19 @@ def _by(vault: Vault, key: str, version: str) -> str:
     return (event.person or event.who) if event else ""
 
 
+def done(act: ledger.Attempt, note: str, written: Written | None = None) -> None:
+    """Put the outcome on record, with Azure's evidence where there is some. Raises Unrecorded."""
+    facts = {}
+    if written:
+        properties = written.properties
+        facts = {"version": properties.version, "request_id": written.request_id, "region": written.region}
+    try:
+        act.done(note=note, **facts)
+    except ledger.LedgerUnavailable:
+        act.closed = True  # it did not fail, and no second row could be written either
+        raise Unrecorded from None
+
+
 def _write(
     actor: ledger.Actor,
     vault: Vault,
@@ -129,10 +156,7 @@ def _write(
             vault.uri, name, value, content_type=wish.content_type, tags=wish.tags, enabled=wish.enabled,
             not_before=wish.not_before, expires_on=wish.expires_on, act_id=str(act.id),
         )  # fmt: skip
-        act.done(
-            note=f"{note}. {words}", version=written.properties.version, request_id=written.request_id,
-            region=written.region,
-        )  # fmt: skip
+        done(act, f"{note}. {words}", written)
     rows.store(vault, written.properties)
     return written
 
@@ -173,7 +197,7 @@ def update(actor: ledger.Actor, secret: Secret, version: str, wish: Wish, *, bef
         with ledger.attempt(a.SECRET_UPDATE, actor, target, reason=reason) as act:
             written = writes.update_secret_properties(vault.uri, secret.name, version, act_id=str(act.id), **asked)
             words = in_words(changes(before, wish))
-            act.done(note=words, version=version, request_id=written.request_id, region=written.region)
+            done(act, words, written)
         if is_newest:
             rows.store(vault, written.properties)
     return written
@@ -222,7 +246,7 @@ def delete(actor: ledger.Actor, secret: Secret, *, reason: str) -> DeletedSecret
             raise Refusal("managed", MANAGED)
         with ledger.attempt(a.SECRET_DELETE, actor, ledger.Target(secret.vault.name, secret.key), reason=reason) as act:
             found = deleted.begin_delete_secret(secret.vault.uri, secret.name, act_id=str(act.id))
-            act.done(note=f"Azure is deleting it. Purged by Azure on {_day(found.scheduled_purge_on)}.")
+            done(act, f"Azure is deleting it. Purged by Azure on {_day(found.scheduled_purge_on)}.")
         return limbo.deleting(secret.vault, found, actor.name)
 
 
@@ -233,7 +257,7 @@ def recover(actor: ledger.Actor, item: DeletedSecret, *, reason: str) -> Deleted
         recoverable(item)
         with ledger.attempt(a.SECRET_RECOVER, actor, ledger.Target(item.vault.name, item.key), reason=reason) as act:
             deleted.begin_recover_deleted_secret(item.vault.uri, item.name, act_id=str(act.id))
-            act.done(note="Azure is recovering it, with all of its versions.")
+            done(act, "Azure is recovering it, with all of its versions.")
         limbo.goes(item, DeletedSecret.State.RECOVERING, actor.name)
     _settle_purges(item)
     return item

@@ -8,7 +8,7 @@ from audit import ledger
 from kvadmin import actions as a
 from kvadmin.gateway import deleted
 from vaults import grants, limbo, purge_rules, requests
-from vaults.keeping import acting, still_there
+from vaults.keeping import acting, done, still_there
 from vaults.models import OPEN, DeletedSecret, Person, RevealRequest, Secret, State
 from vaults.rules import Refusal
 
@@ -38,7 +38,7 @@ def purge(by: Person, actor: ledger.Actor, item: DeletedSecret, *, reason: str) 
 def _by_role(actor: ledger.Actor, item: DeletedSecret, reason: str) -> None:
     with ledger.attempt(a.SECRET_PURGE, actor, ledger.Target(item.vault.name, item.key), reason=reason) as act:
         deleted.purge_deleted_secret(item.vault.uri, item.name, act_id=str(act.id))
-        act.done(note=GONE)
+        done(act, GONE)
 
 
 def _by_grant(by: Person, actor: ledger.Actor, item: DeletedSecret) -> None:
@@ -53,7 +53,7 @@ def _by_grant(by: Person, actor: ledger.Actor, item: DeletedSecret) -> None:
         raise
     with transaction.atomic():
         request = requests.locked(spent.request.pk)
-        spent.attempt.done(note=GONE)
+        done(spent.attempt, GONE)
         if request.state == State.ACTIVE:
             grants.used_up(request, actor)
 
