@@ -193,6 +193,15 @@ def revealed_since(actor: Actor, since: datetime) -> int:
         raise LedgerUnavailable from None
 
 
+def begun_since(actor: Actor, action: Action, since: datetime) -> int:
+    """How often the ledger says that this person began this act since then. Raises LedgerUnavailable."""
+    begun = LedgerEntry.objects.filter(person_id=actor.id, action=action.word, phase=Phase.INTENT, at__gt=since)
+    try:
+        return begun.count()
+    except DatabaseError:
+        raise LedgerUnavailable from None
+
+
 def record(
     action: Action,
     actor: Actor,
