@@ -132,7 +132,7 @@ def test_no_page_is_forgotten_here(ada: Client) -> None:
     ingest_audit([WORKSPACE])
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
-    acts |= {"generate", "stop-batch", "go-on-batch", "retry-batch"}
+    acts |= {"generate", "stop-batch", "go-on-batch", "retry-batch", "vault-export", "search-export"}
     acts |= {"acknowledge", "backfill", "save-view", "delete-view", *EXPORTS}
     outside = {"sign-in", "healthz", "readyz"}
 
@@ -149,6 +149,12 @@ def test_no_page_that_one_can_open_afterwards_shows_it(ada: Client, azure: Azure
         answer = ada.get(path)
         assert answer.status_code in {200, 302, 403, 409}, path
         assert CANARY not in answer.getvalue().decode(), path
+
+
+@pytest.mark.parametrize("path", ["/vaults/pay-prod/export/", "/search/export/?q=db"])
+def test_no_export_of_the_inventory_carries_it(path: str, ada: Client) -> None:
+    text = ada.post(path, {"format": "jsonl"}).getvalue().decode()
+    assert ("db-password" in text, CANARY in text) == (True, False)
 
 
 @pytest.mark.parametrize("name", ["audit-export", "ledger-export"])

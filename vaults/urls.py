@@ -15,6 +15,7 @@ from vaults.views import (
     compare,
     copying,
     deleted,
+    exports,
     generator,
     home,
     imports,
@@ -46,6 +47,7 @@ register_converter(NameConverter, "name")
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("search/", search.search, name="search"),
+    path("search/export/", exports.found, name="search-export"),
     path("sync/", sync.sync, name="sync"),
     path("generate/", generator.generate, name="generate"),
     path("bulk/", bulk.bulk, name="bulk"),
@@ -56,6 +58,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vaults/", vaults.vault_list, name="vaults"),
     path("vaults/<name:vault>/", vaults.vault, name="vault"),
     path("vaults/<name:vault>/access/", access.access, name="access"),
+    path("vaults/<name:vault>/export/", exports.vault, name="vault-export"),
     path("vaults/<name:vault>/import/", imports.import_values, name="import"),
     path("vaults/<name:vault>/secrets/<name:secret>/", secrets.secret, name="secret"),
     path("vaults/<name:vault>/secrets/<name:secret>/versions/", secrets.versions, name="versions"),
