@@ -40,7 +40,7 @@ def lifetime(action: LifetimeAction) -> str:
         days = "1 day" if action.days_before_expiry == 1 else f"{action.days_before_expiry} days"
         return f"{what} {days} before it expires."
     if action.lifetime_percentage:
-        return f"{what} when {action.lifetime_percentage}% of its lifetime are over."
+        return f"{what} once {action.lifetime_percentage}% of its lifetime is over."
     return f"{what}."
 
 

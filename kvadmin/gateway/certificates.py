@@ -36,7 +36,7 @@ class CertificateProperties:
 
 @dataclass(frozen=True, slots=True)
 class X509:
-    """What stands in the certificate itself. Names are written as RFC 4514 has them, `serial` in hex."""
+    """What stands in the certificate itself. Names are written as RFC 4514 has them, spaced; `serial` in hex."""
 
     subject: str
     issuer: str
@@ -145,8 +145,8 @@ def _x509(der: bytes) -> X509 | None:
         key = found.public_key()
         signature = found.signature_algorithm_oid
         return X509(
-            found.subject.rfc4514_string(),
-            found.issuer.rfc4514_string(),
+            _written(found.subject),
+            _written(found.issuer),
             f"{found.serial_number:X}",
             _names(found),
             _key_type(key),
@@ -156,6 +156,11 @@ def _x509(der: bytes) -> X509 | None:
         )
     except (ValueError, x509.UnsupportedGeneralNameType):
         return None
+
+
+def _written(name: x509.Name) -> str:
+    """The name as RFC 4514 has it, with a space after each comma, where a line can break."""
+    return ", ".join(part.rfc4514_string() for part in reversed(name.rdns))
 
 
 def _names(found: x509.Certificate) -> list[str]:

@@ -190,8 +190,8 @@ def test_a_certificate_shows_what_stands_in_it(azure: Azure, vault: Vault):
 
     assert found.x509 is not None
     assert (found.x509.subject, found.x509.issuer, found.x509.self_signed) == (
-        "CN=pay.example,O=Fernhill",
-        "CN=Emulated Authority R1,O=Emulated Authority,C=NL",
+        "CN=pay.example, O=Fernhill",
+        "CN=Emulated Authority R1, O=Emulated Authority, C=NL",
         False,
     )
     assert (found.x509.names, found.x509.key_type, found.x509.key_size) == (["pay.example", "10.0.0.5"], "RSA", 4096)

@@ -45,7 +45,7 @@ def test_what_happens_to_a_key_is_a_sentence(action: RotationAction, sentence: s
         (LifetimeAction("AutoRenew", 1, 0), "Azure renews it 1 day before it expires."),
         (
             LifetimeAction("EmailContacts", 0, 80),
-            "Azure writes to the vault's certificate contacts when 80% of its lifetime are over.",
+            "Azure writes to the vault's certificate contacts once 80% of its lifetime is over.",
         ),
         (LifetimeAction("", 0, 0), "Azure does nothing."),
     ],

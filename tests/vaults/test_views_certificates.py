@@ -112,7 +112,7 @@ def test_a_list_shows_state_expiry_and_thumbprint(
 def test_a_certificate_shows_subject_issuer_names_and_policy(vault: Vault, reader: Person, client_of: ClientOf) -> None:
     page = text(client_of(reader), PAGE)
     for words in (
-        "CN=pay.example,O=Fernhill",
+        "CN=pay.example, O=Fernhill",
         "CN=Emulated Authority R1",
         '<span class="tag">www.pay.example</span>',
         "RSA, 2,048 bits",
