@@ -26,14 +26,20 @@ from vaults.wishes import Wish
 Mode = RevealPolicy.Mode
 NOBODY = "Here nobody may be shown this value, and there the policy would show it. Such a value is not copied there."
 UNCONFIRMED = "There the value can be shown more easily than here. Confirm that, or choose another vault."
+CHANGED = "The secret was changed since this page was opened, so nothing was copied. Look at it again."
 DISABLED = "It is disabled, so Azure does not give its value out. Enable it first."
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a copy comes to: what is read, what is there now, and in which ways a value is shown more easily there."""
+    """What a copy comes to: what is read, what is there now, and in which ways a value is shown more easily there.
+
+    `same_second`: the ids of all versions of the newest second. Azure's times go no further, and only a read tells
+    which of them is the latest.
+    """
 
     source: SecretProperties
+    same_second: list[str]
     found: Newest
     wish: Wish
     laxer: list[str]
@@ -42,9 +48,9 @@ class Plan:
 def plan(secret: Secret, vault: Vault, name: str) -> Plan:
     """Look at both sides, without a read of a value. Raises Refusal and GatewayError."""
     listed = keyvault.list_properties_of_secret_versions(secret.vault.uri, secret.name)
-    source = Newest.of(listed).properties
-    if source is None:
+    if not listed.versions:
         raise Refusal("gone", "Azure does not show this secret any more.", 404)
+    source, same_second = _latest(secret, listed.versions)
     if source.managed:
         raise Refusal("managed", f"{MANAGED} Copy the certificate instead.")
     if not source.enabled:
@@ -55,7 +61,15 @@ def plan(secret: Secret, vault: Vault, name: str) -> Plan:
     found = keeping.newest(vault, name)
     if found.properties and found.properties.managed:
         raise Refusal("managed", "There this name belongs to a certificate, and nothing is written over it.")
-    return Plan(source, found, Wish.like(source), laxer)
+    return Plan(source, same_second, found, Wish.like(source), laxer)
+
+
+def _latest(secret: Secret, versions: list[SecretProperties]) -> tuple[SecretProperties, list[str]]:
+    """The newest version; of several of one second the one that looks as Azure's list of secrets does."""
+    ties = [one for one in versions if one.created_on == versions[0].created_on]
+    shown = Wish(secret.content_type, secret.tags, secret.enabled, secret.not_before, secret.expires_on)
+    alike = [one for one in ties if Wish.like(one) == shown]
+    return (alike or ties)[0], [one.version for one in ties]
 
 
 def laxer_there(secret: Secret, vault: Vault, name: str) -> list[str]:
@@ -100,7 +114,7 @@ def copy(
 
     Raises Refusal, which is on record then, LedgerUnavailable and GatewayError. Rights are judged here once more.
     """
-    target = ledger.Target(secret.vault.name, secret.key, planned.source.version)
+    target = ledger.Target(secret.vault.name, secret.key)
     try:
         _may(person, a.SECRET_COPY, secret.vault, secret.key)
         _may(person, a.SECRET_SET, vault, name.lower())
@@ -111,10 +125,13 @@ def copy(
         raise
     to = f"{vault.name} / {name.lower()}"
     note = f"Copied to {to}; shown to nobody." + (f" Confirmed: {' '.join(planned.laxer)}" if planned.laxer else "")
-    read = read_unseen(a.SECRET_COPY, actor, secret, version=planned.source.version, reason=reason, note=note)
-    said = f"Copied from {secret.vault.name} / {secret.key}, version {planned.source.version}"
+    read = read_unseen(a.SECRET_COPY, actor, secret, reason=reason, note=note)
+    version = read.properties.version
+    if version not in planned.same_second or Wish.like(read.properties) != planned.wish:
+        raise Refusal("newer-version", CHANGED)
+    said = f"Copied from {secret.vault.name} / {secret.key}, version {version}"
     return keeping.set_secret(
-        actor, vault, name, read.value, Wish.like(read.properties), mark=planned.found.mark, reason=reason, note=said
+        actor, vault, name, read.value, planned.wish, mark=planned.found.mark, reason=reason, note=said
     )
 
 
