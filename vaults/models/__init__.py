@@ -8,6 +8,7 @@ from vaults.models.person import Person
 from vaults.models.policy import RevealPolicy
 from vaults.models.request import CLOSED, OPEN, RevealRequest, State, Vote
 from vaults.models.role import Role, RoleAssignment
+from vaults.models.rotation import ExpiryWatch, ReminderSent, Rotation, RotationLine
 from vaults.models.scope import Scoped, ScopeKind
 from vaults.models.secret import Secret
 from vaults.models.sync import SyncRun
@@ -22,13 +23,17 @@ __all__ = [
     "Batch",
     "BatchItem",
     "DeletedSecret",
+    "ExpiryWatch",
     "Health",
     "LogState",
     "Person",
+    "ReminderSent",
     "RevealPolicy",
     "RevealRequest",
     "Role",
     "RoleAssignment",
+    "Rotation",
+    "RotationLine",
     "ScopeKind",
     "Scoped",
     "Secret",
