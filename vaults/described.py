@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from kvadmin.gateway import arm
-from kvadmin.gateway.access import Roles, list_role_assignments
+from kvadmin.gateway.access import Roles, list_role_assignments, own_object_id
 from kvadmin.gateway.diagnostics import Diagnostics
 from kvadmin.gateway.errors import Denied, GatewayError, error_for
 from kvadmin.gateway.paging import AT_ONCE, SWEEP, Patience
@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 # Role assignments change seldom, and one call for each vault is dear: a sweep looks at those that are this old.
 LOOK_AGAIN = timedelta(minutes=50)
 _FACTS = (
-    "vault_id", "by", "principal_id", "principal_kind", "application_id", "reads", "backs_up", "grants", "deploys",
-    "role_known", "role_id", "role_name", "custom", "scope", "assignment_id", "permissions", "since", "condition",
+    "vault_id", "by", "principal_id", "principal_kind", "application_id", "own", "reads", "backs_up", "grants",
+    "deploys", "role_known", "role_id", "role_name", "custom", "scope", "assignment_id", "permissions", "since",
+    "condition",
 )  # fmt: skip
 
 
@@ -88,8 +89,9 @@ def look_at_due(vaults: Iterable[Vault], pool: Executor, began: datetime, patien
     fresh = VaultDetail.objects.filter(vault__in=pks, described_at__gte=began).select_related("vault")
     due = [one for one in fresh if one.looked_at is None or one.looked_at < timezone.now() - LOOK_AGAIN]
     known: Roles = {}
+    own = own_object_id() if due else ""
     for detail, answer in pool.map(lambda one: (one, _ask(one, known, patience)), due):
-        _store(detail, answer)
+        _store(detail, answer, own)
 
 
 def look(vault: Vault) -> VaultDetail | None:
@@ -107,7 +109,7 @@ def look(vault: Vault) -> VaultDetail | None:
         vault.save(update_fields=["rbac", "purge_protection", "soft_delete_days", "public_network"])
         describe({vault.name: found}, timezone.now())
     detail = VaultDetail.objects.select_related("vault").get(vault=vault)
-    _store(detail, _ask(detail, {}, AT_ONCE))
+    _store(detail, _ask(detail, {}, AT_ONCE), own_object_id())
     return detail
 
 
@@ -124,7 +126,7 @@ def _ask(detail: VaultDetail, known: Roles, patience: Patience = SWEEP) -> list[
         return error_for("bad-answer")
 
 
-def _store(detail: VaultDetail, answer: list[AzureAccess] | GatewayError) -> None:
+def _store(detail: VaultDetail, answer: list[AzureAccess] | GatewayError, own: str) -> None:
     """After a failure what was known stays, as of its own time; access policies are known from the properties."""
     now = timezone.now()
     detail.looked_at, detail.access_note = now, ""
@@ -135,6 +137,8 @@ def _store(detail: VaultDetail, answer: list[AzureAccess] | GatewayError) -> Non
         answer = [*kept, *exposure.by_policies(detail.vault, detail.policies, kept)]
     else:
         detail.access_state, detail.access_at = AccessState.OK, now
+    for row in answer:
+        row.own = row.principal_id == own
     detail.named_environments = _twins(detail.vault)
     with transaction.atomic():
         _replace(detail.vault, answer)

@@ -72,7 +72,7 @@ def _holder(
         row=row,
         name=known.name if known else heard.get(row.principal_id, ""),
         kind=_kind(row, known),
-        own=row.principal_id in own,
+        own=row.own or row.principal_id in own,
         place=exposure.scope_text(row.scope, vault),
         application=application.name if application else row.application_id,
     )
@@ -95,8 +95,15 @@ class Summary:
     more: int
 
     @property
-    def readers(self) -> int:
-        return self.people + self.groups + self.apps + self.unknown
+    def readers(self) -> str:
+        """In words, such as "4 people, 1 group"; "" for none."""
+        counts = (
+            (self.people, "person", "people"),
+            (self.groups, "group", "groups"),
+            (self.apps, "application", "applications"),
+            (self.unknown, "identity of a kind not told", "identities of a kind not told"),
+        )
+        return ", ".join(f"{number} {one if number == 1 else many}" for number, one, many in counts if number)
 
 
 def summary(rows: Iterable[AzureAccess]) -> Summary:

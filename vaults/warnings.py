@@ -71,7 +71,7 @@ def no_purge_protection(seen: Seen) -> Advice | None:
     if seen.vault.purge_protection:
         return None
     level = WARNING if seen.production else NOTE
-    sentence = "Purge protection is off: deleted secrets can be destroyed before their time."
+    sentence = "Purge protection is off: what is deleted can be destroyed at once."
     why = "Whoever may purge can delete the vault, or a secret, for good: nothing is kept to recover from."
     heed = "It cannot be switched off again; a vault that is deleted keeps its name until its days are over."
     command = update(seen.vault, "--enable-purge-protection", "true")
@@ -81,7 +81,7 @@ def no_purge_protection(seen: Seen) -> Advice | None:
 def open_network(seen: Seen) -> Advice | None:
     if not seen.vault.public_network or seen.detail.default_action != "allow":
         return None
-    sentence = "Any address may call: the vault's network is public, and no firewall stands before it."
+    sentence = "Any address may call: the network is public and has no firewall."
     why = "A stolen credential works from anywhere in the world."
     allow = az("keyvault", "network-rule", "add", *named(seen.vault), "--ip-address", Blank("ADDRESS"))
     heed = (
@@ -206,9 +206,7 @@ def wide_policies(seen: Seen) -> Advice | None:
 
 
 def wide_roles(seen: Seen) -> Advice | None:
-    wide = [
-        row for row in seen.access if row.reads and row.principal_id not in seen.own and exposure.is_wide(row.scope)
-    ]
+    wide = [row for row in _others(seen) if exposure.is_wide(row.scope)]
     if not wide:
         return None
     count = len({row.principal_id for row in wide})
@@ -229,7 +227,7 @@ def across_environments(seen: Seen) -> Advice | None:
         return None
     count = len({row.principal_id for row in rows})
     verb = "reads" if count == 1 else "read"
-    sentence = f"{_identities(count)} {verb} here and in vaults on the other side of production."
+    sentence = f"{_identities(count)} {verb} both in production and outside it, here among others."
     why = "What leaks from a test then opens production: each environment should have identities of its own."
     commands = tuple(command for row in rows[:FEW] if (command := _ended(row, seen.vault)))
     heed = "End it on one side only, after another identity has taken over there."
@@ -238,7 +236,7 @@ def across_environments(seen: Seen) -> Advice | None:
 
 def _others(seen: Seen) -> list[AzureAccess]:
     """By which rights others than kvadmin read."""
-    return [row for row in seen.access if row.reads and row.principal_id not in seen.own]
+    return [row for row in seen.access if row.reads and not row.own and row.principal_id not in seen.own]
 
 
 def _crosses(row: AzureAccess, here: str, seen: Seen) -> bool:

@@ -10,7 +10,15 @@ from kvadmin.emulator.http import Request, Response, json_response
 from kvadmin.emulator.identities import KVADMIN, Identity
 from kvadmin.emulator.roles import Assignment, Role
 from kvadmin.emulator.state import Azure, Vault
-from kvadmin.gateway.access import Permission, RoleAssignment, RoleDefinition, Roles, list_role_assignments
+from kvadmin.gateway import client
+from kvadmin.gateway.access import (
+    Permission,
+    RoleAssignment,
+    RoleDefinition,
+    Roles,
+    list_role_assignments,
+    own_object_id,
+)
 from kvadmin.gateway.errors import BadAnswer, Denied, NotFound, Refused, ServerError
 from kvadmin.gateway.paging import AT_ONCE
 from tests.gateway.canned import error_body
@@ -60,18 +68,19 @@ def test_a_role_at_a_neighbour_whose_name_begins_alike_does_not_count(azure: Azu
 
 
 def test_assignments_are_read_to_their_last_page(azure: Azure, vault: Vault):
+    before = len(list_role_assignments(vault.resource_id))
     for number in range(250):
         azure.assignments.add(Assignment(f"{number:032}", "Reader", f"/subscriptions/{SUBSCRIPTION}"))
 
-    assert len(list_role_assignments(vault.resource_id)) == 253
+    assert len(list_role_assignments(vault.resource_id)) == before + 250
 
 
 def test_roles_are_asked_for_once_however_many_vaults_there_are(azure: Azure, vault: Vault):
     known: Roles = {}
-    list_role_assignments(vault.resource_id, known=known)
+    before = list_role_assignments(vault.resource_id, known=known)
     azure.faults.set(ARM, Fault("server", operations=frozenset({"RoleDefinition"})))
 
-    assert len(list_role_assignments(vault.resource_id, known=known, patience=AT_ONCE)) == 3
+    assert list_role_assignments(vault.resource_id, known=known, patience=AT_ONCE) == before
 
 
 def test_who_may_not_read_assignments_gets_an_error_and_no_empty_list(azure: Azure, vault: Vault):
@@ -189,6 +198,17 @@ def test_actions_and_data_actions_are_different_things():
     owner = definition(Permission(actions=("*",)))
 
     assert (owner.allows("Microsoft.KeyVault/vaults/write"), owner.allows_data(GET)) == (True, False)
+
+
+def test_kvadmin_knows_its_own_identity_from_its_token(azure: Azure):
+    assert own_object_id() == KVADMIN.object_id
+
+
+def test_without_a_token_kvadmin_does_not_know_itself_and_nothing_fails(azure: Azure, settings: Any):
+    settings.KVADMIN_EMULATOR, settings.KVADMIN_CREDENTIAL, settings.KVADMIN_TENANT_ID = "", "client-secret", ""
+    client.reset()
+
+    assert own_object_id() == ""
 
 
 VAULT_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/v"

@@ -115,7 +115,7 @@ def test_vaults_that_could_not_be_looked_at_are_said_to_be_missing(reader: Perso
     factories.vault("hidden", resource_id="")
     page = text(client_of(reader))
 
-    assert "1 of 2 vaults looked at: Azure Resource Manager does not show the others" in page
+    assert "1 of 2 vaults looked at: the others are not shown by Azure Resource Manager" in page
 
 
 def test_vaults_whose_readers_are_not_known_are_counted(reader: Person, client_of: ClientOf) -> None:

@@ -97,6 +97,7 @@ QUIET: list[tuple[Rule, Callable[[], Seen]]] = [
     (warnings.across_environments, lambda: seen([right()], elsewhere={ANN: frozenset({"production", ""})})),
     (warnings.across_environments, lambda: seen([right()], environment="dev", elsewhere={ANN: frozenset({"test"})})),
     (warnings.across_environments, lambda: seen([right()], environment="", elsewhere={ANN: frozenset({"prod"})})),
+    (warnings.wide_roles, lambda: seen([right(scope="/", own=True)])),
     (warnings.across_environments, lambda: seen([right()], elsewhere={BOT: frozenset({"dev"})})),
     (
         warnings.across_environments,

@@ -76,6 +76,7 @@ class Migration(migrations.Migration):
                 ("backs_up", models.BooleanField(default=False)),
                 ("grants", models.BooleanField(default=False)),
                 ("deploys", models.BooleanField(default=False)),
+                ("own", models.BooleanField(default=False)),
                 ("role_known", models.BooleanField(default=True)),
                 ("role_id", models.CharField(blank=True, max_length=36)),
                 ("role_name", models.CharField(blank=True, max_length=200)),

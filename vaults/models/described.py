@@ -82,6 +82,7 @@ class AzureAccess(models.Model):
     backs_up = models.BooleanField(default=False)
     grants = models.BooleanField(default=False)
     deploys = models.BooleanField(default=False)
+    own = models.BooleanField(default=False)  # it is kvadmin itself
     role_known = models.BooleanField(default=True)
     role_id = models.CharField(max_length=36, blank=True)
     role_name = models.CharField(max_length=200, blank=True)
