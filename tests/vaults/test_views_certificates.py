@@ -216,3 +216,19 @@ def test_three_certificates_take_no_more_queries_than_one(
             text(client, LIST)
         taken.append(len(queries))
     assert (taken[0] == taken[1], taken[0] < 10) == (True, True)
+
+
+def test_one_is_opened_by_its_name_since_azures_list_cannot_be_searched(
+    azure: Azure, vault: Vault, reader: Person, client_of: ClientOf
+) -> None:
+    answer = client_of(reader).get(f"{LIST}?name=%20tls%20")
+    assert (answer.status_code, answer.headers["Location"], azure.log) == (302, PAGE, [])
+
+
+@pytest.mark.parametrize("name", ["", "a_b", "..%2Fx", "https:%2F%2Fevil.example"])
+def test_an_impossible_name_to_open_is_told_at_the_field(
+    vault: Vault, reader: Person, client_of: ClientOf, name: str
+) -> None:
+    page = text(client_of(reader), f"{LIST}?name={name}", 422)
+    assert '<span class="error" id="id_name_error">' in page
+    assert "tls" in page

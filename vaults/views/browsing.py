@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
 
@@ -16,6 +17,27 @@ from kvadmin.http import NotThere, Request
 from vaults.views.reveal import STATUS
 
 T = TypeVar("T")
+
+
+class NameForm(forms.Form):
+    """Leads to one object by its name: Azure's lists go forward only, and can't be searched."""
+
+    name = forms.CharField(
+        label="Open one by its name",
+        max_length=127,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not keyvault.valid_name(name):
+            raise forms.ValidationError("A name has 1 to 127 letters, digits and hyphens.")
+        return name
+
+
+def name_form(request: Request) -> NameForm:
+    """The form as it was sent, or empty."""
+    return NameForm(request.GET if "name" in request.GET else None)
 
 
 def show(
@@ -34,7 +56,9 @@ def show(
         failed = context["error"] = error
     if request.htmx:
         return render(request, fragment, context)
-    return render(request, page, context, status=STATUS.get(failed.code, 502) if failed else 200)
+    wrong = "form" in context and context["form"].errors
+    status = STATUS.get(failed.code, 502) if failed else 422 if wrong else 200
+    return render(request, page, context, status=status)
 
 
 def version_of(request: Request) -> str:

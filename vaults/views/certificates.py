@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
@@ -12,19 +13,21 @@ from kvadmin.gateway import certificates, keyvault
 from kvadmin.http import Request
 from vaults import lifetimes, policy
 from vaults.models import Vault
-from vaults.views.browsing import ranked, show, version_of
+from vaults.views.browsing import name_form, ranked, show, version_of
 
 
 @require_safe
 def certificate_list(request: Request, vault: str) -> HttpResponse:
     item = policy.require_vault(request, a.SECRET_LIST, vault)
-    token = request.GET.get("page", "")
+    token, form = request.GET.get("page", ""), name_form(request)
+    if form.is_valid():
+        return redirect("certificate", item.name, form.cleaned_data["name"])
 
     def ask() -> dict[str, Any]:
         return {"part": certificates.list_properties_of_certificates(item.uri, token=token)}
 
     template, fragment = "vaults/certificates.html", "vaults/_certificates_table.html"
-    return show(request, template, fragment, {"vault": item, "token": token}, ask)
+    return show(request, template, fragment, {"vault": item, "token": token, "form": form}, ask)
 
 
 @require_safe

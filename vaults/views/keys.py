@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
@@ -13,18 +14,22 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.http import Request
 from vaults import lifetimes, policy
 from vaults.models import Vault
-from vaults.views.browsing import ranked, show, version_of
+from vaults.views.browsing import name_form, ranked, show, version_of
 
 
 @require_safe
 def key_list(request: Request, vault: str) -> HttpResponse:
     item = policy.require_vault(request, a.SECRET_LIST, vault)
-    token = request.GET.get("page", "")
+    token, form = request.GET.get("page", ""), name_form(request)
+    if form.is_valid():
+        return redirect("key", item.name, form.cleaned_data["name"])
 
     def ask() -> dict[str, Any]:
         return {"part": keys.list_properties_of_keys(item.uri, token=token)}
 
-    return show(request, "vaults/keys.html", "vaults/_keys_table.html", {"vault": item, "token": token}, ask)
+    return show(
+        request, "vaults/keys.html", "vaults/_keys_table.html", {"vault": item, "token": token, "form": form}, ask
+    )
 
 
 @require_safe
