@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from kvadmin.gateway import arm
@@ -24,6 +26,8 @@ from vaults.models import AccessState, AzureAccess, Secret, Vault, VaultDetail
 logger = logging.getLogger(__name__)
 # Role assignments change seldom, and one call for each vault is dear: a sweep looks at those that are this old.
 LOOK_AGAIN = timedelta(minutes=50)
+LOOK_SECONDS = 300.0  # of one sweep: Azure may throttle, and the sweep has to come to an end
+AT_A_TIME = 40  # vaults whose answers may be in memory at once
 _FACTS = (
     "vault_id", "by", "principal_id", "principal_kind", "application_id", "own", "reads", "backs_up", "grants",
     "deploys", "role_known", "role_id", "role_name", "custom", "scope", "assignment_id", "permissions", "since",
@@ -81,17 +85,25 @@ def keep_settings(vault: Vault, found: Diagnostics, now: datetime) -> None:
 
 # --- Who can get at values -------------------------------------------------------------------------------------------
 def look_at_due(vaults: Iterable[Vault], pool: Executor, began: datetime, patience: Patience) -> None:
-    """Look at those vaults that Azure described since `began`, and whose last look is old enough.
+    """Look at those vaults that Azure described since `began`, and whose last look is old enough, the oldest first.
 
-    Threads only ask Azure. What fails is told per vault.
+    Threads only ask Azure. What fails is told per vault; whatever time does not suffice for is the next sweep's.
     """
-    pks = [vault.pk for vault in vaults]
-    fresh = VaultDetail.objects.filter(vault__in=pks, described_at__gte=began).select_related("vault")
-    due = [one for one in fresh if one.looked_at is None or one.looked_at < timezone.now() - LOOK_AGAIN]
+    due, deadline = _due(vaults, began), time.monotonic() + LOOK_SECONDS
     known: Roles = {}
     own = own_object_id() if due else ""
-    for detail, answer in pool.map(lambda one: (one, _ask(one, known, patience)), due):
-        _store(detail, answer, own)
+    for start in range(0, len(due), AT_A_TIME):
+        if time.monotonic() > deadline:
+            return
+        some = due[start : start + AT_A_TIME]
+        for detail, answer in pool.map(lambda one: (one, _ask(one, known, patience)), some):
+            _store(detail, answer, own)
+
+
+def _due(vaults: Iterable[Vault], began: datetime) -> list[VaultDetail]:
+    fresh = VaultDetail.objects.filter(vault__in=[vault.pk for vault in vaults], described_at__gte=began)
+    old = Q(looked_at=None) | Q(looked_at__lt=timezone.now() - LOOK_AGAIN)
+    return list(fresh.filter(old).select_related("vault").order_by(F("looked_at").asc(nulls_first=True), "pk"))
 
 
 def look(vault: Vault) -> VaultDetail | None:

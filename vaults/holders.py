@@ -58,28 +58,29 @@ def holders(vault: Vault, rows: Sequence[AzureAccess]) -> Holders:
 def _told(vault: Vault, rows: Sequence[AzureAccess]) -> list[Holder]:
     ids = {row.principal_id for row in rows} | {row.application_id for row in rows}
     listed = {one.identifier: one for one in DirectoryName.objects.filter(identifier__in=ids)}
-    heard = dict(ReaderHeard.objects.filter(object_id__in=ids).order_by("-pk").values_list("object_id", "who"))
+    heard = {one.object_id: one for one in ReaderHeard.objects.filter(object_id__in=ids).order_by("-pk")}
     own = set(OwnIdentity.objects.filter(object_id__in=ids).values_list("object_id", flat=True))
     found = [_holder(vault, row, listed, heard, own) for row in rows]
     return sorted(found, key=lambda one: (_ORDER.get(one.kind, 9), one.name.lower() or "\uffff", one.row.principal_id))
 
 
 def _holder(
-    vault: Vault, row: AzureAccess, listed: dict[str, DirectoryName], heard: dict[str, str], own: set[str]
+    vault: Vault, row: AzureAccess, listed: dict[str, DirectoryName], heard: dict[str, ReaderHeard], own: set[str]
 ) -> Holder:
     known, application = listed.get(row.principal_id), listed.get(row.application_id)
+    seen = heard.get(row.principal_id)
     return Holder(
         row=row,
-        name=known.name if known else heard.get(row.principal_id, ""),
-        kind=_kind(row, known),
+        name=known.name if known else seen.who if seen else "",
+        kind=_kind(row, known or seen),
         own=row.own or row.principal_id in own,
         place=exposure.scope_text(row.scope, vault),
         application=application.name if application else row.application_id,
     )
 
 
-def _kind(row: AzureAccess, known: DirectoryName | None) -> str:
-    """Azure calls a managed identity an application; a policy has no kind at all. The directory may know better."""
+def _kind(row: AzureAccess, known: DirectoryName | ReaderHeard | None) -> str:
+    """Azure calls a managed identity an application; a policy has no kind at all. Who named it may know better."""
     vague = row.principal_kind in {AzureAccess.Kind.UNKNOWN, AzureAccess.Kind.APP}
     return known.kind if known and vague else row.principal_kind
 
