@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from vaults.models import AccessState, AzureAccess, Secret, Vault, VaultDetail
 logger = logging.getLogger(__name__)
 # Role assignments change seldom, and one call for each vault is dear: a sweep looks at those that are this old.
 LOOK_AGAIN = timedelta(minutes=50)
+LOST = (OperationalError, InterfaceError)  # the database is away: no vault's fault
 LOOK_SECONDS = 300.0  # of one sweep: Azure may throttle, and the sweep has to come to an end
 AT_A_TIME = 40  # vaults whose answers may be in memory at once
 _FACTS = (
@@ -97,7 +98,16 @@ def look_at_due(vaults: Iterable[Vault], pool: Executor, began: datetime, patien
             return
         some = due[start : start + AT_A_TIME]
         for detail, answer in pool.map(lambda one: (one, _ask(one, known, patience)), some):
-            _store(detail, answer, own)
+            _keep(detail, answer, own)
+
+
+def _keep(detail: VaultDetail, answer: list[AzureAccess] | GatewayError, own: str) -> None:
+    try:
+        _store(detail, answer, own)
+    except LOST:
+        raise
+    except Exception as error:  # noqa: BLE001 - what cannot be stored of one vault must not end the whole sweep
+        logger.error("role assignments of %s: %s", detail.vault.name, type(error).__name__)
 
 
 def _due(vaults: Iterable[Vault], began: datetime) -> list[VaultDetail]:

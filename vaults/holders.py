@@ -10,6 +10,7 @@ from audit.models import OwnIdentity
 from vaults import exposure
 from vaults.models import AzureAccess, Vault
 
+Kind = AzureAccess.Kind
 _ORDER = {kind: rank for rank, kind in enumerate(("person", "group", "app", "managed-identity", "unknown"))}
 
 
@@ -81,7 +82,7 @@ def _holder(
 
 def _kind(row: AzureAccess, known: DirectoryName | ReaderHeard | None) -> str:
     """Azure calls a managed identity an application; a policy has no kind at all. Who named it may know better."""
-    vague = row.principal_kind in {AzureAccess.Kind.UNKNOWN, AzureAccess.Kind.APP}
+    vague = row.principal_kind in {Kind.UNKNOWN, Kind.APP}
     return known.kind if known and vague else row.principal_kind
 
 
@@ -111,5 +112,5 @@ def summary(rows: Iterable[AzureAccess]) -> Summary:
     rows = list(rows)
     kinds = {row.principal_id: row.principal_kind for row in exposure.readers(rows)}
     more = {row.principal_id for row in exposure.grantors(rows)} - set(kinds)
-    counts = [list(kinds.values()).count(kind) for kind in AzureAccess.Kind.values]
-    return Summary(*counts, more=len(more))
+    count = list(kinds.values()).count
+    return Summary(count(Kind.PERSON), count(Kind.GROUP), count(Kind.APP), count(Kind.UNKNOWN), len(more))

@@ -134,6 +134,15 @@ def test_a_failing_vault_does_not_keep_the_others_from_being_looked_at(cloud: Az
     assert rights("old") == [(BOT.object_id, "get")]
 
 
+def test_a_text_that_no_database_takes_fails_no_sweep_and_no_other_vault(cloud: Azure) -> None:
+    cloud.add_role("half a pair \ud800", Role(CUSTOM, ("Microsoft.KeyVault/*",), custom=True))
+    cloud.grant(ANN, "half a pair \ud800", cloud.vault("pay-prod").resource_id)
+    cloud.grant_access_policy(BOT, "old", ["get"])
+    run = sweep()
+
+    assert (run.state, detail().access_at, rights("old")) == ("done", None, [(BOT.object_id, "get")])
+
+
 def test_who_lost_a_right_is_gone_from_the_list_after_the_next_look(cloud: Azure) -> None:
     cloud.grant(ANN, "Key Vault Secrets User", cloud.vault("pay-prod").resource_id)
     sweep()
