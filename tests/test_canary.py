@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -21,10 +22,13 @@ from django.utils import timezone
 from audit.finding_models import Finding
 from audit.ingest import ingest_audit
 from audit.models import AccessEvent
+from kvadmin.emulator import backup
 from kvadmin.emulator.faults import KINDS, Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
-from vaults.models import Batch, Person, RevealRequest, Secret
+from tests.vaults.archives import IDENTITY, RECIPIENT
+from vaults import backups
+from vaults.models import Archive, Batch, Person, RevealRequest, Secret, Upload, Vault
 from vaults.sync import sync_inventory
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +63,8 @@ def ada(db_password: Secret, client: Client) -> Client:
     factories.assign(person, "approver")
     factories.assign(person, "secrets-officer")
     Batch.objects.create(act="secret:update", title="Disable: 1 secret", reason="CHG-1", asked_by=person)
+    backups.ask(person, factories.actor(person), db_password.vault, [RECIPIENT], reason="CHG-1")
+    Upload.objects.create(vault=db_password.vault, by=person, facts={"vault": "x"}, expires_at=timezone.now())
     factories.ask(factories.person("dev", "reader"), db_password)
     now = timezone.now()
     Finding.objects.create(rule="burst", key="1", severity="warning", what="Many reads", since=now, last_at=now)
@@ -95,8 +101,12 @@ def pages() -> list[str]:
             f"/vaults/pay-prod/{kind}/tls/versions/",
         ]
     found += ["/bulk/", "/bulk/?change=disable", "/vaults/pay-prod/import/"]
-    found += [f"/bulk/{batch.pk}/" for batch in Batch.objects.all()]
-    found += [f"{secret}{act}/" for act in ("set", "update", "roll-back", "delete")]
+    found += [f"/bulk/{batch.pk}/" for batch in Batch.objects.filter(archive=None, upload=None)]
+    found += [f"{secret}{act}/" for act in ("set", "update", "roll-back", "delete", "copy")]
+    found += ["/compare/?left=vault:pay-prod&right=environment:prod", "/archives/"]
+    found += ["/vaults/pay-prod/backup/", "/vaults/pay-prod/restore/"]
+    found += [f"/archives/{archive.pk}/" for archive in Archive.objects.all()]
+    found += [f"/restores/{upload.pk}/" for upload in Upload.objects.all()]
     found += ["/vaults/pay-prod/new-secret/", "/deleted/", "/vaults/pay-prod/deleted/"]
     found += [f"/vaults/pay-prod/deleted/gone/{act}/" for act in ("recover", "purge")]
     found += ["/warnings/", "/vaults/pay-prod/access/"]
@@ -133,6 +143,8 @@ def test_no_page_is_forgotten_here(ada: Client) -> None:
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
     acts |= {"generate", "stop-batch", "go-on-batch", "retry-batch", "vault-export", "search-export"}
+    acts |= {"compare-values", "download-archive", "stop-archive", "go-on-archive", "remove-archive"}
+    acts |= {"start-restore", "stop-restore", "go-on-restore", "retry-restore"}
     acts |= {"acknowledge", "backfill", "save-view", "delete-view", *EXPORTS}
     outside = {"sign-in", "healthz", "readyz"}
 
@@ -320,6 +332,41 @@ def test_a_ledger_that_breaks_after_the_write_is_told_as_it_is(
     assert answer.json()["error"].startswith("Azure has done it, but the ledger cannot be written now")
     assert azure.vault("pay-prod").secrets.get("db-password").latest.value == WRITTEN
     assert nowhere(answer, ada, caplog)
+
+
+def test_whole_vaults_leave_neither_a_value_nor_a_backup_behind(
+    ada: Client, azure: Azure, caplog: pytest.LogCaptureFixture, run_jobs: Callable[[], None], settings
+) -> None:
+    """Backed up, restored, compared and copied: what kvadmin holds afterwards, and what it said on the way."""
+    settings.DEBUG = True
+    caplog.set_level(logging.DEBUG)
+    azure.add_vault("pay-dr", subscription_id=SUBSCRIPTION)
+    sync_inventory()
+    run_jobs()
+    archive = Archive.objects.get()
+    raw = ada.post(f"/archives/{archive.pk}/download/").getvalue()
+    sent = {"archive": io.BytesIO(raw), "identity": str(IDENTITY)}
+    where = ada.post("/vaults/pay-dr/restore/", sent).headers["Location"]
+    answers = [ada.get(where), ada.post(f"{where}start/", {"reason": "CHG-1: dr"})]
+    run_jobs()
+    pair = "-".join(str(Secret.objects.get(vault__name=name, key="db-password").pk) for name in ("pay-prod", "pay-dr"))
+    answers += [ada.post("/compare/values/", {"pick": pair, "reason": "CHG-1: dr"})]
+    answers += [ada.post(COPY, {"vault": "pay-dr", "name": "other", "reason": "CHG-1: dr"})]
+
+    assert azure.vault("pay-dr").secrets.get("db-password").latest.value == CANARY
+    assert b"Equal" in answers[2].content
+    blob = backup.pack(azure.vault("pay-prod").secrets.get("db-password"), SUBSCRIPTION)[:30]
+    for word in (CANARY, str(IDENTITY)[:40], blob):
+        assert [table for table, rows in everything_stored() if word in rows] == []
+        assert word not in caplog.text + repr(cached()) + repr(dict(ada.session.items()))
+        assert [answer for answer in answers if word in answer.content.decode()] == []
+        assert [
+            place for place in settings.KVADMIN_ARCHIVE_DIR.rglob("*.*") if word.encode() in place.read_bytes()
+        ] == []
+    assert Vault.objects.get(name="pay-dr").secrets.count() == 1
+
+
+COPY = "/vaults/pay-prod/secrets/db-password/copy/"
 
 
 def refuse_outcomes() -> None:

@@ -67,6 +67,8 @@ def vault(request: Request, vault: str) -> HttpResponse:
         "may_change": bool(policy.may_within(request.user, a.SECRET_UPDATE, item)),
         "may_set": bool(policy.may_within(request.user, a.SECRET_SET, item)) and not item.vanished_at,
         "may_list": bool(policy.may_within(request.user, a.SECRET_LIST, item)),
+        "may_back_up": bool(policy.may(request.user, a.SECRET_BACKUP, item)) and not item.vanished_at,
+        "may_restore": bool(policy.may(request.user, a.SECRET_RESTORE, item)) and not item.vanished_at,
         "may_browse": bool(policy.may(request.user, a.SECRET_LIST, item)),
         "filtered": any(form.cleaned_data.get(name) for name in ("q", "state")) or bool(form.errors),
     }
