@@ -66,6 +66,9 @@ KVADMIN_ARCHIVE_DAYS = env.number("KVADMIN_ARCHIVE_DAYS", 7, low=1, high=90)
 KVADMIN_BACKUP_RECIPIENTS = env.recipients("KVADMIN_BACKUP_RECIPIENTS")
 KVADMIN_UPLOAD_MB = env.number("KVADMIN_UPLOAD_MB", 1024, low=1, high=102_400)
 
+# --- Rotation --------------------------------------------------------------------------------------------------------
+KVADMIN_OWNER_TAG = env.text("KVADMIN_OWNER_TAG", "owner")
+
 # --- Notices ---------------------------------------------------------------------------------------------------------
 # Apprise knows many more; these are the ones that kvadmin has tried, and none of them runs a program or writes a file.
 CHANNELS = ("mailto", "mailtos", "slack", "workflows", "json", "jsons", "pagerduty", "opsgenie")

@@ -101,6 +101,7 @@ def pages() -> list[str]:
             f"/vaults/pay-prod/{kind}/tls/versions/",
         ]
     found += ["/bulk/", "/bulk/?change=disable", "/vaults/pay-prod/import/"]
+    found += ["/rotation/", "/rotation/?month=2027-01", f"{secret}rotate/"]
     found += [f"/bulk/{batch.pk}/" for batch in Batch.objects.filter(archive=None, upload=None)]
     found += [f"{secret}{act}/" for act in ("set", "update", "roll-back", "delete", "copy")]
     found += ["/compare/?left=vault:pay-prod&right=environment:prod", "/archives/"]
@@ -143,6 +144,7 @@ def test_no_page_is_forgotten_here(ada: Client) -> None:
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
     acts |= {"generate", "stop-batch", "go-on-batch", "retry-batch", "vault-export", "search-export"}
+    acts |= {"watch", "add-line", "tick", "disable-old", "close"}
     acts |= {"compare-values", "download-archive", "stop-archive", "go-on-archive", "remove-archive"}
     acts |= {"start-restore", "stop-restore", "go-on-restore", "retry-restore"}
     acts |= {"acknowledge", "backfill", "save-view", "delete-view", *EXPORTS}

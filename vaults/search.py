@@ -196,6 +196,11 @@ def in_state(secrets: QuerySet[Secret], state: str) -> QuerySet[Secret]:
     return secrets.filter(conditions.get(state, Q()))
 
 
+def tagged(name: str, value: str = "") -> Q:
+    """Secrets with a tag of this name, whose value begins so, whatever the case."""
+    return Q(haystack__contains=f"{_TAG}{_clean(name)}={_clean(value)}")
+
+
 def expiry(state: str) -> Q:
     """Secrets that have expired, or that will within SOON."""
     now = timezone.now()

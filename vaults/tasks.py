@@ -15,6 +15,7 @@ from vaults import backup_run, backups, bulk, requests, restore_run, sync
 from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
+from vaults.notices import reminders
 
 
 @task
@@ -103,8 +104,9 @@ def settle_requests() -> int:
 
 @task
 def send_digest() -> int:
-    """Queues the daily digest of expiring secrets for everybody who gets one; how many those are."""
-    return notices.queue_digests()
+    """Queues the daily digest of expiring secrets for everybody who gets one, and a look at whom to remind of what;
+    how many of both there are."""
+    return notices.queue_digests() + reminders.queue_reminders()
 
 
 def workspaces() -> set[str]:

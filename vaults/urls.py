@@ -26,6 +26,7 @@ from vaults.views import (
     restores,
     reveal,
     roles,
+    rotation,
     search,
     secrets,
     sync,
@@ -53,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("bulk/", bulk.bulk, name="bulk"),
     path("bulk/<int:pk>/", bulk.batch, name="batch"),
     *(path(f"bulk/<int:pk>/{verb}/", bulk.act, {"verb": verb}, f"{verb}-batch") for verb in bulk.VERBS),
+    path("rotation/", rotation.board, name="rotation"),
     path("register-vault/", vaults.register, name="register-vault"),
     path("warnings/", warnings.warning_list, name="warnings"),
     path("vaults/", vaults.vault_list, name="vaults"),
@@ -68,6 +70,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("vaults/<name:vault>/secrets/<name:secret>/set/", writing.set_secret, name="set"),
     path("vaults/<name:vault>/secrets/<name:secret>/update/", versions.update, name="update"),
     path("vaults/<name:vault>/secrets/<name:secret>/roll-back/", versions.roll_back, name="roll-back"),
+    path("vaults/<name:vault>/secrets/<name:secret>/rotate/", rotation.rotate, name="rotate"),
+    *(
+        path(f"vaults/<name:vault>/secrets/<name:secret>/rotate/{verb}/", rotation.rotate_act, {"verb": verb}, verb)
+        for verb in rotation.VERBS
+    ),
+    path("vaults/<name:vault>/secrets/<name:secret>/watch/", rotation.watch, name="watch"),
     path("vaults/<name:vault>/secrets/<name:secret>/delete/", deleted.delete, name="delete"),
     path("vaults/<name:vault>/deleted/", deleted.vault_deleted, name="vault-deleted"),
     path("vaults/<name:vault>/deleted/<name:secret>/recover/", deleted.recover, name="recover"),
