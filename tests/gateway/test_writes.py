@@ -21,7 +21,7 @@ from kvadmin.gateway.keyvault import get_secret, list_properties_of_secret_versi
 from kvadmin.gateway.paging import Patience
 from kvadmin.gateway.values import SecretValue
 from kvadmin.gateway.writes import set_secret, update_secret_properties
-from tests.gateway.conftest import SUBSCRIPTION
+from tests.gateway.conftest import CHALLENGE, SUBSCRIPTION
 
 ACT = "5b0e3a52-0d4f-4f0e-9a57-3a1f6c2d8e90"
 CANARY = "hunter2-canary"
@@ -514,3 +514,19 @@ def test_a_limit_of_the_vault_is_kept_to_by_waiting(azure: Azure, vault: Vault):
         set_secret(vault.uri, f"s{number}", SecretValue(""), act_id=ACT, patience=Patience(sleep=sleep))
 
     assert (len(pauses), operations(azure).count("SecretSet")) == (2, 7)
+
+
+def test_a_value_survives_that_azure_asks_for_a_token_in_between(azure: Azure, vault: Vault, scripted: Any):
+    """SDKs before 4.12 sent an empty body, or gave up, when a token had run out between two writes."""
+    asked: list[int] = []
+
+    def answer(request: Any) -> Response:
+        asked.append(len(request.body))
+        return Response(401, dict(CHALLENGE)) if len(asked) == 2 else doors.handle(azure, request)
+
+    scripted(answer)
+    for text in ("one", "two"):
+        set_secret(vault.uri, "turned", SecretValue(text), act_id=ACT)
+
+    assert [version.value for version in vault.secrets.get("turned").versions.values()] == ["one", "two"]
+    assert (len(asked), asked[1] == asked[2]) == (3, True)
