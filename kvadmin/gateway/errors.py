@@ -85,8 +85,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "throttled": (
         "Azure is receiving too many calls for this vault; try again {again}.",
-        "One vault and region takes 4,000 reads in ten seconds, shared by everybody who uses it. Find the busiest "
-        "caller in the access log.",
+        "One vault and region takes 4,000 reads and 300 new versions in ten seconds, shared by everybody who uses it. "
+        "Find the busiest caller in the access log.",
     ),
     "dns": (
         "The name {host} does not resolve.",

@@ -427,3 +427,11 @@ def test_each_kind_of_event_is_explained_in_plain_words(
     seen = event(**fields)
 
     assert words in text(client, f"/audit/events/{seen.pk}/")
+
+
+@pytest.mark.parametrize("kind", ["secrets", "keys", "certificates"])
+def test_each_row_leads_to_the_page_of_what_it_is_about(client: Client, auditor: Person, kind: str) -> None:
+    event(object_kind=kind, name="tls", operation="KeyGet", match="other", is_read=False)
+    event(object_kind="deletedsecrets", name="gone", operation="SecretPurge", match="other", is_read=False)
+    body = client.get("/audit/", {"reads": ""}).content.decode()
+    assert re.findall(r'href="(/vaults/pay-prod/[a-z]+/[a-z]+/)"', body) == [f"/vaults/pay-prod/{kind}/tls/"]
