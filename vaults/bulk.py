@@ -173,8 +173,8 @@ class _Run:
     def _may(self, part: Part, item: BatchItem) -> bool:
         decision = policy.may(self.person, a.SECRET_UPDATE, part.vault, item.key)
         if not decision:
-            facts = {"code": decision.code, "note": decision.reason, "reason": self.batch.reason}
-            ledger.refuse(a.SECRET_UPDATE, self.actor, _target(item), **facts)
+            code, note, reason = decision.code, decision.reason, self.batch.reason
+            ledger.refuse(a.SECRET_UPDATE, self.actor, _target(item), code=code, note=note, reason=reason)
             self._settle(item, State.SKIPPED, "no-right", decision.reason)
         return bool(decision)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.http import QueryDict
 
 from vaults.generator import BASE64, CHARACTERS, HEX, LONGEST, SHORTEST, Rules
 
@@ -27,8 +28,8 @@ class GeneratorForm(forms.Form):
     symbols = forms.BooleanField(label="Symbols that shells and files leave alone", required=False)
     clear = forms.BooleanField(label="None that look alike, such as 0 and O", required=False, initial=True)
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, auto_id="generator-%s", **kwargs)  # type: ignore[arg-type] # as Django's form has them
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data, auto_id="generator-%s")
         for field in self.fields.values():
             field.widget.attrs["form"] = ""  # the id of no form
 

@@ -39,7 +39,7 @@ class ImportForm(forms.Form):
     def choice(self) -> Choice:
         """What the valid form says of the rows."""
         assert isinstance(self.data, QueryDict)  # noqa: S101 - for the type checker: it is bound
-        named = ((_NUMBERED.fullmatch(key), self.data[key]) for key in self.data)
+        named = ((_NUMBERED.fullmatch(key), str(self.data[key])) for key in self.data)
         names = {int(found[1]): name.strip()[:200] for found, name in named if found}
         ticked = {int(word) for word in self.data.getlist("row")[:MOST_ROWS] if word.isdecimal() and len(word) < 4}
         rows = ticked if self.cleaned_data["chosen"] else None

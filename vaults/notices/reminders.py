@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -47,6 +48,15 @@ def _due(now: datetime) -> Q:
     return near & Q(enabled=True, managed=False, vanished_at=None, vault__vanished_at=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A secret that has come to one of STAGES."""
+
+    secret: Secret
+    expires_on: datetime
+    stage: int
+
+
 @task(retries=TRIES)
 def mail_reminders(person_id: int) -> int:
     """Mail one person what has come to a stage that they were not told of; how many secrets those are.
@@ -57,29 +67,42 @@ def mail_reminders(person_id: int) -> int:
     person = Person.objects.filter(pk=person_id, is_active=True).first()
     if person is None or not mail.has_address(person):
         return 0
-    now = timezone.now()
-    fresh = [(secret, stage) for secret, stage in _reached(person, now) if not _was_told(person, secret, stage)][:MOST]
+    fresh = _untold(person, _reached(person, timezone.now()))[:MOST]
     if not fresh or not mail.send(person, reminder(fresh)):
         return 0
-    ReminderSent.objects.bulk_create([_told(person, secret, stage) for secret, stage in fresh], ignore_conflicts=True)
+    told = [
+        ReminderSent(
+            person=person, vault=due.secret.vault, key=due.secret.key, expires_on=due.expires_on, stage=due.stage
+        )
+        for due in fresh
+    ]
+    ReminderSent.objects.bulk_create(told, ignore_conflicts=True)
     return len(fresh)
 
 
-def _reached(person: Person, now: datetime) -> list[tuple[Secret, int]]:
+def _reached(person: Person, now: datetime) -> list[Due]:
     """Their secrets that are due, each with the latest stage that it has come to."""
-    names = [name for name in (person.email, person.username, str(person)) if name]
-    mine = Q(pk__in=[])
+    names = {name.lower() for name in (person.email, person.username, str(person)) if name}
+    wanted = Q(pk__in=[])
     for name in names:
-        mine |= search.tagged(settings.KVADMIN_OWNER_TAG, name)
-    watched = {(vault, key) for vault, key in person.expiry_watches.values_list("vault_id", "key")}
-    wanted = mine | Q(key__in={key for _, key in watched})
+        wanted |= search.tagged(settings.KVADMIN_OWNER_TAG, name)
+    watched = set(ExpiryWatch.objects.filter(person=person).values_list("vault_id", "key"))
+    wanted |= Q(key__in={key for _, key in watched})
     visible = Secret.objects.filter(policy.reach(person, a.SECRET_LIST)).filter(_due(now), wanted)
-    owns = {name.lower() for name in names}
     return [
-        (secret, stage_of(secret.expires_on, now))
+        Due(secret, secret.expires_on, stage_of(secret.expires_on, now))
         for secret in visible.select_related("vault").order_by("expires_on", "pk")
-        if secret.expires_on and ((secret.vault_id, secret.key) in watched or rotation.owner_of(secret).lower() in owns)
+        if secret.expires_on
+        and ((secret.vault_id, secret.key) in watched or rotation.owner_of(secret).lower() in names)
     ]
+
+
+def _untold(person: Person, found: list[Due]) -> list[Due]:
+    """Those that this person was not told of at this stage. One query."""
+    keys = {due.secret.key for due in found}
+    told = ReminderSent.objects.filter(person=person, key__in=keys)
+    known = set(told.values_list("vault_id", "key", "expires_on", "stage"))
+    return [due for due in found if (due.secret.vault_id, due.secret.key, due.expires_on, due.stage) not in known]
 
 
 def stage_of(expires_on: datetime, now: datetime) -> int:
@@ -88,26 +111,18 @@ def stage_of(expires_on: datetime, now: datetime) -> int:
     return next(stage for stage in STAGES if days <= stage)
 
 
-def _told(person: Person, secret: Secret, stage: int) -> ReminderSent:
-    return ReminderSent(person=person, vault=secret.vault, key=secret.key, expires_on=secret.expires_on, stage=stage)
-
-
-def _was_told(person: Person, secret: Secret, stage: int) -> bool:
-    told = ReminderSent.objects.filter(person=person, vault=secret.vault_id, key=secret.key)
-    return told.filter(expires_on=secret.expires_on, stage=stage).exists()
-
-
-def reminder(fresh: list[tuple[Secret, int]]) -> Notice:
+def reminder(fresh: list[Due]) -> Notice:
     """What is said of these secrets."""
-    lines = tuple(_line(secret, stage) for secret, stage in fresh)
     one = len(fresh) == 1
     subject = f"kvadmin: {len(fresh)} {'secret of yours is' if one else 'secrets of yours are'} due"
-    sentence = "They are yours by their owner's tag, or you asked to be reminded of them."
-    return Notice(subject, "It is yours by its owner's tag, or you asked to be reminded of it." if one else sentence,
-                  lines, link("rotation"))  # fmt: skip
+    sentence = (
+        "It is yours by its owner's tag, or you asked to be reminded of it."
+        if one
+        else "They are yours by their owner's tag, or you asked to be reminded of them."
+    )
+    return Notice(subject, sentence, tuple(_line(due) for due in fresh), link("rotation"))
 
 
-def _line(secret: Secret, stage: int) -> str:
-    when = f"{secret.expires_on:%Y-%m-%d %H:%MZ}"
-    word = "expired" if stage == 0 else "expires"
-    return f"{secret.vault.shown_name} / {secret.name}: {word} {when}"
+def _line(due: Due) -> str:
+    word = "expired" if due.stage == 0 else "expires"
+    return f"{due.secret.vault.shown_name} / {due.secret.name}: {word} {due.expires_on:%Y-%m-%d %H:%MZ}"
