@@ -109,7 +109,7 @@ def expiry_question(before: Wish | None, after: Wish, now: datetime) -> str:
     if after.expires_on <= now:
         return "The new version would be expired from its first moment on. Azure serves it all the same."
     if before and before.expires_on == after.expires_on:
-        return "The new version would expire on the same day as the old one."
+        return "The new version would keep the old one's expiry."
     return ""
 
 

@@ -164,7 +164,7 @@ def test_that_tag_goes_when_that_is_asked_for(ada: Client, azure: Azure, mark: s
 @pytest.mark.parametrize(
     ("expires_on", "question"),
     [
-        ("2031-05-06T07:08:09", "The new version would expire on the same day as the old one."),
+        ("2031-05-06T07:08:09", "The new version would keep the old one&#x27;s expiry."),
         ("2026-01-01T00:00", "The new version would be expired from its first moment on."),
     ],
 )
