@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from kvadmin.gateway.classify import Need, call
-from kvadmin.gateway.client import cloud, credential
+from kvadmin.gateway.client import credential
+from kvadmin.gateway.clouds import cloud
 from kvadmin.gateway.errors import Denied, GatewayError, NotFound, error_for
 from kvadmin.gateway.paging import SWEEP, Patience
 from kvadmin.gateway.resources import one, pages, resource_path

@@ -37,8 +37,7 @@ T = TypeVar("T")
 
 
 class Need(NamedTuple):
-    """What a call needs, named in the advice when Azure refuses it: an Azure role, or a permission of an access policy
-    on the vault's secrets, keys or certificates (`kind`, in the singular)."""
+    """What a call needs, for the advice: an Azure role, or an access policy's permission on "secret", "key" ..."""
 
     role: str = ""
     permission: str = ""
@@ -46,7 +45,6 @@ class Need(NamedTuple):
 
 
 NOTHING_NAMED = Need()
-
 
 _BY_INNER = {
     "ForbiddenByRbac": "rbac",

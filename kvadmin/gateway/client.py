@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 import requests
-from azure.core import AzureClouds, PipelineClient
+from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
@@ -37,6 +37,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util.retry import Retry
 
 from kvadmin import __version__
+from kvadmin.gateway.clouds import cloud
 from kvadmin.gateway.credentials import credential_for
 from kvadmin.gateway.errors import refused
 from kvadmin.gateway.limits import Limiter
@@ -55,51 +56,6 @@ _CALLS: dict[str, Any] = {"retry_total": 0, "permit_redirects": False, "user_age
 LOGS_AT_ONCE, LOGS_CALLS, LOGS_SECONDS = 5, 200, 30.0
 T = TypeVar("T")
 VaultClient = TypeVar("VaultClient", SecretClient, KeyClient, CertificateClient)
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with."""
-
-    authority: str
-    vault_suffix: str
-    arm: str
-    arm_scope: str
-    logs: str
-    azure: AzureClouds
-
-
-CLOUDS = {
-    "public": Cloud(
-        "login.microsoftonline.com",
-        "vault.azure.net",
-        "https://management.azure.com",
-        "https://management.azure.com/.default",
-        "https://api.loganalytics.io",
-        AzureClouds.AZURE_PUBLIC_CLOUD,
-    ),
-    "usgovernment": Cloud(
-        "login.microsoftonline.us",
-        "vault.usgovcloudapi.net",
-        "https://management.usgovcloudapi.net",
-        "https://management.core.usgovcloudapi.net/.default",
-        "https://api.loganalytics.us",
-        AzureClouds.AZURE_US_GOVERNMENT,
-    ),
-    "china": Cloud(
-        "login.chinacloudapi.cn",
-        "vault.azure.cn",
-        "https://management.chinacloudapi.cn",
-        "https://management.chinacloudapi.cn/.default",
-        "https://api.loganalytics.azure.cn",
-        AzureClouds.AZURE_CHINA_CLOUD,
-    ),
-}
-
-
-def cloud() -> Cloud:
-    """The cloud that KVADMIN_CLOUD names."""
-    return CLOUDS[settings.KVADMIN_CLOUD]
 
 
 class Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it in a way that hides its type

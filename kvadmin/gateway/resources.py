@@ -10,7 +10,8 @@ from urllib.parse import quote, urlsplit
 from azure.core.rest import HttpRequest, HttpResponse
 
 from kvadmin.gateway.classify import Need, call, from_response
-from kvadmin.gateway.client import arm_client, cloud
+from kvadmin.gateway.client import arm_client
+from kvadmin.gateway.clouds import cloud
 from kvadmin.gateway.errors import refused
 from kvadmin.gateway.paging import Page, Patience, follow, read_page
 
