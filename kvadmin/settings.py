@@ -61,7 +61,7 @@ KVADMIN_REVEAL_SECONDS = env.number("KVADMIN_REVEAL_SECONDS", 30, low=5, high=60
 KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, high=10_000)
 
 # --- Whole-vault backups ---------------------------------------------------------------------------------------------
-KVADMIN_ARCHIVE_DIR = Path(env.text("KVADMIN_ARCHIVE_DIR") or BASE_DIR / "archives")
+KVADMIN_ARCHIVE_DIR = Path(env.text("KVADMIN_ARCHIVE_DIR", str(BASE_DIR / "archives")))
 KVADMIN_ARCHIVE_DAYS = env.number("KVADMIN_ARCHIVE_DAYS", 7, low=1, high=90)
 KVADMIN_BACKUP_RECIPIENTS = env.recipients("KVADMIN_BACKUP_RECIPIENTS")
 KVADMIN_UPLOAD_MB = env.number("KVADMIN_UPLOAD_MB", 1024, low=1, high=102_400)

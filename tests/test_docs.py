@@ -27,7 +27,7 @@ from vaults.sync import sync_inventory
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 SOURCES = [path for folder in ("kvadmin", "vaults", "audit") for path in (ROOT / folder).rglob("*.py")]
-READERS = {"text", "switch", "number", "choice", "words", "url_config"}  # kvadmin/env.py
+READERS = {"text", "switch", "number", "choice", "words", "recipients", "url_config"}  # kvadmin/env.py
 MOST_PICTURES, MOST_BYTES = 8, 300_000
 
 
