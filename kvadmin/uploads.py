@@ -23,7 +23,7 @@ class BoundedUpload(FileUploadHandler):
         input_data: IO[bytes],
         META: dict[str, Any],  # noqa: N803 - Django's name
         content_length: int,
-        boundary: bytes,
+        boundary: str,
         encoding: str | None = None,
     ) -> None:
         """Refuse by the length that the request announces, which the server holds it to."""

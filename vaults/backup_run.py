@@ -18,7 +18,6 @@ from django.utils import timezone
 from audit import ledger
 from audit.ledger import Attempt, LedgerUnavailable
 from audit.models import LedgerEntry
-from kvadmin import __version__
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
@@ -26,8 +25,9 @@ from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from kvadmin.gateway.values import SecretValue
 from vaults import archive_file, backups, batches, policy
-from vaults.archive_file import Facts, Part
+from vaults.archive_file import Facts
 from vaults.backup_calls import HEALS, SKIPS, WIDE, Answer, Flight, TooManyVersions, fetch
+from vaults.backup_join import join
 from vaults.models import Archive, Batch, BatchItem, Person
 from vaults.pace import REAL, Clock, Pace
 
@@ -102,7 +102,7 @@ class _Run:
         self._read_all()
         if self.batch.items.filter(state__in=[State.WAITING, State.DOING]).exists():
             return ""  # somebody has stopped it
-        return self._join()
+        return join(self.archive, self.batch, self.folder, self.actor)
 
     def _judge(self) -> None:
         """A role is judged when it is used: at each turn, and before each part."""
@@ -297,49 +297,3 @@ class _Run:
 
     def _target(self, item: BatchItem) -> ledger.Target:
         return ledger.Target(self.vault.name, item.key)
-
-    # --- The one file ------------------------------------------------------------------------------------------------
-    def _join(self) -> str:
-        batches.recount(self.batch)
-        if not self.batch.total:
-            return "There is no secret in this vault: there is nothing to back up."
-        if not self.batch.done:
-            return "No secret could be backed up, so there is no archive."
-        parts = self._parts()
-        keys = self.archive.recipients
-        self.archive.size, self.archive.digest = archive_file.join(self.folder, parts, self._summary(parts), keys)
-        self.archive.made_at, self.archive.expires_at = timezone.now(), backups.expiry()
-        said = f"archive {self.archive.pk} is complete: {self.batch.done:,} of {self.batch.total:,} secrets"
-        with transaction.atomic():
-            self.archive.save(update_fields=["size", "digest", "made_at", "expires_at"])
-            target = ledger.Target(self.vault.name)
-            note = f"{said}; sha256 {self.archive.digest}"
-            ledger.record(a.SECRET_BACKUP, self.actor, target, reason=self.batch.reason, note=note)
-        archive_file.drop_parts(self.folder)
-        return ""
-
-    def _parts(self) -> list[Part]:
-        """The parts that the rows name: a worker that was given up for dead may have written another one."""
-        named = set(self.batch.items.filter(state=State.DONE).values_list("after__part", flat=True).distinct())
-        return [part for part in archive_file.parts_in(self.folder) if part.name in named]
-
-    def _summary(self, parts: list[Part]) -> Facts:
-        left_out = self.batch.items.filter(state__in=[State.SKIPPED, State.FAILED]).order_by("pk")
-        subscription = self.vault.subscription
-        return {
-            "format": archive_file.FORMAT,
-            "made_by": f"kvadmin {__version__}",
-            "made": timezone.now().isoformat(),
-            "listed": self.batch.parameters["listed"],
-            "vault": self.vault.name,
-            "uri": self.vault.uri,
-            "subscription": subscription.subscription_id if subscription else "",
-            "location": self.vault.location,
-            "asked_by": self.actor.name,
-            "secrets": sum(len(part.keys) for part in parts),
-            "versions": sum(part.versions for part in parts),
-            "left_out": [
-                {"name": item.name, "state": item.state, "code": item.code, "why": item.sentence}
-                for item in left_out.iterator(chunk_size=500)
-            ],
-        }

@@ -18,13 +18,14 @@ from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.processes import database_url, environment, python
 from tests.vaults import archives
-from tests.vaults.archives import contents, empty, fill, names_in, reads, take_in
+from tests.vaults.archives import contents, empty, fill, names_in, opened, reads, take_in
 from vaults import archive_file, backups, restores
+from vaults.archive_file import PART_SECRETS
 from vaults.models import Batch, Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KILLS = int(os.environ.get("KVADMIN_TEST_KILLS", "1"))
-SECRETS = 2 * archive_file.PART_SECRETS + 20
+SECRETS = 2 * PART_SECRETS + 20
 # Statements per secret of the whole vault after which a worker dies: first when a part is done, then wherever.
 SPANS = [(7, 9), *[(1, 3)] * (KILLS - 1)]
 
@@ -67,6 +68,7 @@ def test_a_backup_and_a_restore_whose_workers_are_killed_end_complete(azure: Azu
     assert sorted(names_in(archive)) == sorted(contents(azure, "pay-prod"))
     times = Counter(name.lower() for name in reads(azure))
     assert on_disk
+    assert [len(listed) for one in opened(archive) for _, listed in one.lists() if len(listed) > PART_SECRETS] == []
     assert {key: times[key] for key in on_disk} == on_disk  # what was in a part was never read again
     restored_like_it_was(azure, officer, door, archive)
 

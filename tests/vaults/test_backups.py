@@ -147,6 +147,15 @@ def test_what_azure_does_not_back_up_is_left_out_and_said(azure: Azure, pay_prod
     assert (archive.batch.done, archive.batch.skipped, archive.batch.failed) == (5, 2, 0)
 
 
+def test_one_disabled_secret_spoils_no_backup_and_is_in_it_as_disabled(
+    azure: Azure, pay_prod: Vault, officer: Person
+) -> None:
+    archive = made(officer, pay_prod)
+
+    listed = {facts["name"]: facts["enabled"] for one in opened(archive) for _, some in one.lists() for facts in some}
+    assert (listed["Secret-0000"], listed["Secret-0001"]) == (False, True)
+
+
 def test_one_secret_that_azure_fails_on_fails_no_other(azure: Azure, pay_prod: Vault, officer: Person) -> None:
     azure.faults.set("pay-prod", Fault("server", operations=frozenset({"SecretBackup"}), times=3))
 
