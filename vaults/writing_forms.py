@@ -173,6 +173,18 @@ class RollBackForm(SetForm):
     version = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
 
 
+class DeletedFilter(forms.Form):
+    """The filter above a list of deleted secrets."""
+
+    q = forms.CharField(
+        label="Name contains",
+        required=False,
+        max_length=127,
+        widget=forms.TextInput({"type": "search", "autocomplete": "off"}),
+        error_messages={"max_length": "A name has 127 characters at most; this has %(show_value)d."},
+    )
+
+
 class ReasonForm(forms.Form):
     """An act on a whole secret, and why."""
 

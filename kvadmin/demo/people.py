@@ -35,14 +35,19 @@ ROLES: tuple[tuple[str, Role, str], ...] = (
     ("officer", Role.SECRETS_OFFICER, ""),
     ("oncall", Role.BREAK_GLASS_HOLDER, ""),
     ("oncall", Role.READER, ""),
+    ("oncall", Role.PURGE_OPERATOR, ""),
     ("auditor", Role.AUDITOR, ""),
 )
 # In production an approval is needed, for one vault two of them, for one none, and for one nothing helps. In an
-# emergency, production's glass can be broken.
+# emergency, production's glass can be broken. Purging in production needs an approval, too.
 EMERGENCY = {"break_glass": True, "break_glass_minutes": 15}
 POLICIES: tuple[tuple[RevealPolicy.Mode, str, dict[str, Any]], ...] = (
     (RevealPolicy.Mode.DIRECT, "", {}),
-    (RevealPolicy.Mode.APPROVAL, "environment:prod", {"use": RevealPolicy.Use.WINDOW, **EMERGENCY}),
+    (
+        RevealPolicy.Mode.APPROVAL,
+        "environment:prod",
+        {"use": RevealPolicy.Use.WINDOW, "purge_approval": True, **EMERGENCY},
+    ),
     (
         RevealPolicy.Mode.APPROVAL,
         "vault:identity-prod",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -107,6 +108,15 @@ def test_a_deletion_is_on_record_with_when_azure_purges_it(ada: Client, azure: A
     assert (intent.phase, done.phase, done.action, done.reason) == ("intent", "done", "secret:delete", WHY["reason"])
     assert done.note == f"Azure is deleting it. Purged by Azure on {day}."
     assert reads(azure) == []
+
+
+def test_a_deletion_never_purges(ada: Client, azure: Azure, secret: Secret, run_jobs: Callable[[], None]) -> None:
+    """Deleting and destroying are two acts, with two roles."""
+    ada.post(DELETE, WHY)
+    run_jobs()
+
+    assert {"SecretDelete", "SecretPurge"} & set(operations(azure)) == {"SecretDelete"}
+    assert "recover" in ada.get(LIST).content.decode()
 
 
 def test_a_reason_is_asked_for(ada: Client, azure: Azure, secret: Secret) -> None:
@@ -339,6 +349,18 @@ def test_the_approver_s_page_says_that_it_is_a_purge(
     assert "</svg>Purge<" in client.get("/requests/").content.decode()
 
 
+def test_approvers_are_told_by_mail_that_it_is_a_purge(
+    ada: Client, ruled: None, approver: Person, run_jobs: Callable[[], None]
+) -> None:
+    Person.objects.filter(pk=approver.pk).update(email="lead@example.com")
+    request = asked(ada)
+
+    run_jobs()
+
+    subjects = [message.subject for message in mail.outbox]
+    assert subjects == [f"kvadmin #{request.pk}: officer asks to purge db-password in pay-prod"]
+
+
 def test_a_grant_to_purge_shows_no_value_and_one_to_see_it_purges_nothing(
     ada: Client, azure: Azure, officer: Person, secret: Secret, approver: Person, run_jobs: Callable[[], None]
 ) -> None:
@@ -538,6 +560,17 @@ def test_a_list_costs_the_same_whatever_its_length(
 
     with django_assert_num_queries(6):
         ada.get(path)
+
+
+def test_the_list_is_filtered_by_a_part_of_the_name(ada: Client, gone: DeletedSecret) -> None:
+    DeletedSecret.objects.create(vault=gone.vault, key="app-key", name="App-Key", since=timezone.now())
+
+    page = ada.get("/deleted/", {"q": "APP"}).content.decode()
+
+    assert "App-Key" in page
+    assert ">db-password<" not in page
+    assert "No deleted secret matches" in ada.get("/deleted/", {"q": "zzz"}).content.decode()
+    assert ada.get("/deleted/", {"q": "x" * 200}).status_code == 422
 
 
 def test_a_reader_is_offered_nothing(gone: DeletedSecret, reader: Person, client_of: ClientOf) -> None:

@@ -21,7 +21,7 @@ from vaults.rules import Refusal
 from vaults.views.roles import signed_in
 from vaults.views.versions import FAILURES, Failure, status_of, told
 from vaults.words import policy_words
-from vaults.writing_forms import AskPurgeForm, PurgeForm, ReasonForm
+from vaults.writing_forms import AskPurgeForm, DeletedFilter, PurgeForm, ReasonForm
 
 
 # --- Lists -----------------------------------------------------------------------------------------------------------
@@ -38,10 +38,15 @@ def vault_deleted(request: Request, vault: str) -> HttpResponse:
 
 
 def _list(request: Request, found: QuerySet[DeletedSecret], vault: Vault | None) -> HttpResponse:
+    form = DeletedFilter(request.GET)
+    asked = form.cleaned_data["q"].lower() if form.is_valid() else ""
+    found = found.filter(key__contains=asked) if form.is_valid() else found.none()
     page = paging.numbered(found.select_related("vault").order_by("key", "id"), request.GET.get("page", "1"))
     unlisted = policy.visible_vaults(request.user).filter(vanished_at=None).exclude(deleted_note="")
     context: dict[str, Any] = {
         "page": page,
+        "form": form,
+        "filtered": bool(asked or form.errors),
         "vault": vault,
         "rows": [(item, _acts(request, item)) for item in page],
         "pending": any(item.is_pending for item in page),
@@ -49,7 +54,7 @@ def _list(request: Request, found: QuerySet[DeletedSecret], vault: Vault | None)
         "here": reverse("vault-deleted", args=[vault.name]) if vault else reverse("deleted"),
     }
     template = "vaults/_deleted_table.html" if request.htmx else "vaults/deleted.html"
-    return render(request, template, context)
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
 def _acts(request: Request, item: DeletedSecret) -> dict[str, Any]:
