@@ -27,11 +27,15 @@ class BoundedUpload(FileUploadHandler):
         encoding: str | None = None,
     ) -> None:
         """Refuse by the length that the request announces, which the server holds it to."""
+        if content_length > settings.KVADMIN_UPLOAD_MB * MEBIBYTE:
+            raise RequestDataTooBig(TOO_LARGE)
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse a stranger's file before its first byte. A form without one, such as the sign-in's, may come."""
         user = getattr(self.request, "user", None)
         if not getattr(user, "is_authenticated", False):
             raise StopUpload(connection_reset=True)
-        if content_length > settings.KVADMIN_UPLOAD_MB * MEBIBYTE:
-            raise RequestDataTooBig(TOO_LARGE)
+        super().new_file(*args, **kwargs)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         """On to the next handler."""

@@ -64,7 +64,8 @@ def ada(db_password: Secret, client: Client) -> Client:
     factories.assign(person, "secrets-officer")
     Batch.objects.create(act="secret:update", title="Disable: 1 secret", reason="CHG-1", asked_by=person)
     backups.ask(person, factories.actor(person), db_password.vault, [RECIPIENT], reason="CHG-1")
-    Upload.objects.create(vault=db_password.vault, by=person, facts={"vault": "x"}, expires_at=timezone.now())
+    facts = {"vault": "x", "secrets": 0, "versions": 0, "left_out": 0}
+    Upload.objects.create(vault=db_password.vault, by=person, facts=facts, expires_at=timezone.now())
     factories.ask(factories.person("dev", "reader"), db_password)
     now = timezone.now()
     Finding.objects.create(rule="burst", key="1", severity="warning", what="Many reads", since=now, last_at=now)
