@@ -28,6 +28,7 @@ def event_to_cef(event: AccessEvent) -> str:
         "rt": _millis(event.at),
         "externalId": event.fingerprint,
         "act": event.operation,
+        "cat": event.action,
         "outcome": event.outcome,
         **_address(event.address),
         "suser": event.who,

@@ -1,4 +1,4 @@
-"""From the other side: has Azure's log shown what the ledger says was revealed?"""
+"""From the other side: has Azure's log shown what the ledger says was read?"""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from audit.coverage import Logged, blind, gaps_of, watermarks, zulu
 from audit.models import LedgerEntry, Watermark
 
+READ_PHASES = (LedgerEntry.Phase.REVEALED, LedgerEntry.Phase.READ)  # outcomes that say Azure gave a value out
+
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What Azure's log says to one reveal: a badge's tone and word, why so, and the row that confirms it, if any."""
+    """What Azure's log says to one read: a badge's tone and word, why so, and the row that confirms it, if any."""
 
     tone: str
     label: str
@@ -22,7 +24,7 @@ class Confirmed:
 def confirmations(
     entries: Iterable[LedgerEntry], vaults: Iterable[Logged]
 ) -> list[tuple[LedgerEntry, Confirmed | None]]:
-    """Each row with its confirmation; None for rows that are no reveal. `entries` come from queries.with_events.
+    """Each row with its confirmation; None for rows that are no read. `entries` come from queries.with_events.
 
     One query, for the watermarks.
     """
@@ -32,7 +34,7 @@ def confirmations(
 
 
 def _confirmed(entry: LedgerEntry, vault: Logged | None, marks: dict[str, Watermark]) -> Confirmed | None:
-    if entry.phase != LedgerEntry.Phase.REVEALED:
+    if entry.phase not in READ_PHASES:
         return None
     event_id = getattr(entry, "event_id", None)
     if event_id is not None:
@@ -45,7 +47,7 @@ def _confirmed(entry: LedgerEntry, vault: Logged | None, marks: dict[str, Waterm
 
 
 def _missing(entry: LedgerEntry, mark: Watermark | None) -> Confirmed:
-    """A reveal that the log of its vault has not shown: only where it should have is that worth a warning."""
+    """A read that the log of its vault has not shown: only where it should have is that worth a warning."""
     up_to = mark.complete_up_to if mark else None
     if mark is None or up_to is None or entry.at > up_to:
         return Confirmed("info", "Not shown yet", f"complete up to {zulu(up_to)}" if up_to else "not taken in yet")

@@ -5,8 +5,23 @@ from __future__ import annotations
 from audit.checkpoints import Mismatch
 from audit.ledger import Chain
 from audit.models import AccessEvent
+from kvadmin import actions as a
 
 Match, MatchedBy = AccessEvent.Match, AccessEvent.MatchedBy
+# What kvadmin did with the value, by the act's word; any other act showed it.
+_DONE = {
+    a.SECRET_BACKUP.word: "backed this secret up through kvadmin, all of its versions, and saw no value",
+    a.SECRET_COMPARE.word: "had kvadmin compare this value with another one, and was told no more than yes or no",
+    a.SECRET_COPY.word: "had kvadmin copy this value, and was not shown it",
+    a.SECRET_SET.word: "had kvadmin write this version anew, and was not shown its value",
+    a.SECRET_BREAK_GLASS.word: "saw this value through kvadmin in an emergency",
+}
+_ASKED = {
+    a.SECRET_BACKUP.word: "a backup of this secret",
+    a.SECRET_COMPARE.word: "a comparison with this value",
+    a.SECRET_COPY.word: "a copy of this value",
+    a.SECRET_SET.word: "this version to be written anew",
+}
 
 
 def explain(event: AccessEvent) -> str:
@@ -23,13 +38,13 @@ def explain(event: AccessEvent) -> str:
 def _explained(event: AccessEvent) -> str:
     if event.matched_by == MatchedBy.REQUEST_ID:
         return (
-            f"{event.person} saw this value through kvadmin. Azure logged the read under the request id that it told "
-            "kvadmin, and the ledger keeps that id: it is the same request."
+            f"{event.person} {_DONE.get(event.action, 'saw this value through kvadmin')}. Azure logged the read under "
+            "the request id that it told kvadmin, and the ledger keeps that id: it is the same request."
         )
     return (
-        f"{event.person} asked for this value through kvadmin, but Azure's answer was lost, so the ledger holds no "
-        "request id. Identity, vault, secret, minute and the reveal id in the User-Agent all agree with the intent in "
-        "the ledger."
+        f"{event.person} asked for {_ASKED.get(event.action, 'this value')} through kvadmin, but Azure's answer was "
+        "lost, so the ledger holds no request id. Identity, vault, secret, minute and the act's id in the User-Agent "
+        "all agree with the intent in the ledger."
     )
 
 
@@ -39,13 +54,14 @@ def _unexplained(event: AccessEvent) -> str:
         "kvadmin's credential: change it, and rotate this secret."
     )
     if event.reveal_id:
-        said += " Its User-Agent names a reveal that this read does not match: a User-Agent can be copied."
+        said += " Its User-Agent names an act that this read does not match: a User-Agent can be copied."
     return said
 
 
 def _no_read(event: AccessEvent) -> str:
     if event.ledger_act:
-        return f"{event.person} tried this through kvadmin. No value left the vault."
+        did = "did" if event.outcome == AccessEvent.Outcome.OK else "tried"
+        return f"{event.person} {did} this through kvadmin. No value left the vault."
     if event.operation == "Authentication" and event.is_noise:
         return "The first request of a client, before it showed who it is. It was answered by a success within seconds."
     if event.operation == "Authentication":

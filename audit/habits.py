@@ -11,19 +11,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, IntegerField, Max, Min, QuerySet, Value
+from django.db.models import F, IntegerField, Max, Min, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat, ExtractHour
 from django.utils import timezone
 
 from audit.finding_models import ReaderHabit, ReaderHeard, RuleMark, VaultHeard
 from audit.models import AccessEvent
 from audit.readers import READER
+from kvadmin.actions import UNSEEN
 
 EVENTS = 2000  # that are looked at in one transaction
 AGAIN = 1000  # rows before a mark that are looked at again: a file is taken in without a lock
 HEARD = "heard"  # the mark of what is learned
 BATCH = 500
 Kind = ReaderHabit.Kind
+# A backup or a comparison is read whenever a worker comes to it, which tells nothing of whoever asked for it.
+SEEN = ~Q(action__in=UNSEEN)
 Span = tuple[datetime, datetime]
 
 
@@ -88,7 +91,7 @@ def _hear(told: dict[str, Span], readers: list[ReaderHeard]) -> None:
 
 def _hours(events: QuerySet[AccessEvent]) -> dict[tuple[str, str], Span]:
     hour = Cast(ExtractHour("at", tzinfo=UTC), IntegerField())
-    return _spans(events.filter(is_read=True).annotate(value=hour))
+    return _spans(events.filter(SEEN, is_read=True).annotate(value=hour))
 
 
 def _addresses(events: QuerySet[AccessEvent]) -> dict[tuple[str, str], Span]:

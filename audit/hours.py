@@ -41,12 +41,12 @@ def busy(fresh: QuerySet[AccessEvent], which: Q, number: Count, least: int) -> l
     return _counted(full, number, least)
 
 
-def before(hours: list[Hour], length: timedelta, number: Count, least: int) -> list[Hour]:
-    """What the same identities read in the same vaults in each hour before, with at least so many. One query."""
+def before(hours: list[Hour], length: timedelta, which: Q, number: Count, least: int) -> list[Hour]:
+    """What the same identities did in the same vaults in each hour before, with at least so many. One query."""
     if not hours:
         return []
     first, last = min(hour.at for hour in hours), max(hour.at for hour in hours)
-    rows = AccessEvent.objects.filter(_of(hours), is_read=True, at__gte=first - length, at__lt=last)
+    rows = AccessEvent.objects.filter(_of(hours), which, at__gte=first - length, at__lt=last)
     return _counted(rows, number, least)
 
 

@@ -10,11 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from audit.inventory import Inventory, SecretFacts
 from audit.models import AccessEvent, LedgerEntry
 from audit.readers import Reader
+from kvadmin.actions import SECRET_BACKUP, UNSEEN
+
+Phase = LedgerEntry.Phase
 
 MOST = 5000  # lines of one list
 # state: (tone, words). In this order the list is sorted.
@@ -40,6 +43,7 @@ class Line:
     last_read: datetime
     around: int = 0  # reads by their own hand in Azure
     through: int = 0  # reads through kvadmin
+    backed_up: bool = False  # through kvadmin: they hold an encrypted archive, and saw no value
     state: str = "unknown"
     at: datetime | None = None
     as_of: datetime | None = None
@@ -66,15 +70,20 @@ def lines(
     Two queries beside the inventory's.
     """
     found: dict[tuple[str, str, str], Line] = {}
-    for vault, secret, version, person_id, n, first, last in _from_log(reader, events):
+    on_record: dict[tuple[str, str, str], int] = {}
+    for vault, secret, version, person_id, action, n, first, last in _from_log(reader, events):
         line = _line(found, vault, secret, version, first, last)
         if person_id:
             line.through += n
         else:
             line.around += n
-    for vault, secret, version, n, first, last in _from_ledger(reader, entries):
+        line.backed_up |= action == SECRET_BACKUP.word
+    for vault, secret, version, action, n, first, last in _from_ledger(reader, entries):
         line = _line(found, vault, secret, version, first, last)
-        line.through = max(line.through, n)  # Azure's log shows the same reads, sooner or later
+        line.backed_up |= action == SECRET_BACKUP.word
+        on_record[vault, secret, version.lower()] = on_record.get((vault, secret, version.lower()), 0) + n
+    for key, n in on_record.items():
+        found[key].through = max(found[key].through, n)  # Azure's log shows the same reads, sooner or later
     facts = inventory.secrets({(line.vault, line.secret) for line in found.values()})
     for line in found.values():
         _judge(line, facts.get((line.vault, line.secret)))
@@ -83,20 +92,25 @@ def lines(
 
 def _from_log(
     reader: Reader, events: QuerySet[AccessEvent]
-) -> Iterable[tuple[str, str, str, str, int, datetime, datetime]]:
-    """Reads, but for those that kvadmin withheld from whoever asked: they saw nothing."""
-    withheld = LedgerEntry.objects.filter(reader.entries, phase=LedgerEntry.Phase.WITHHELD).values("act")
+) -> Iterable[tuple[str, str, str, str, str, int, datetime, datetime]]:
+    """Reads, but for those of which they saw nothing: withheld from them, or made for an act that shows no value.
+
+    A backup counts. It is encrypted, and yet it is in their hands.
+    """
+    withheld = LedgerEntry.objects.filter(reader.entries, phase=Phase.WITHHELD).values("act")
     reads = events.filter(reader.events, is_read=True).exclude(name="").exclude(ledger_act__in=withheld)
-    columns = ("vault", "name", "version", "person_id")
+    reads = reads.exclude(action__in=UNSEEN - {SECRET_BACKUP.word})
+    columns = ("vault", "name", "version", "person_id", "action")
     counted = reads.order_by().values(*columns).annotate(n=Count("id"), first=Min("at"), last=Max("at"))
     return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[:MOST])
 
 
 def _from_ledger(
     reader: Reader, entries: QuerySet[LedgerEntry]
-) -> Iterable[tuple[str, str, str, int, datetime, datetime]]:
-    shown = entries.filter(reader.entries, phase=LedgerEntry.Phase.REVEALED)
-    columns = ("vault", "secret", "version")
+) -> Iterable[tuple[str, str, str, str, int, datetime, datetime]]:
+    taken = Q(phase=Phase.REVEALED) | Q(phase=Phase.READ, action=SECRET_BACKUP.word)
+    shown = entries.filter(reader.entries, taken)
+    columns = ("vault", "secret", "version", "action")
     counted = shown.order_by().values(*columns).annotate(n=Count("seq"), first=Min("at"), last=Max("at"))
     return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[:MOST])
 

@@ -87,7 +87,7 @@ class _Act:
 
 
 class Attempt:
-    """An act whose intent is on record. `revealed` puts its outcome on record; leaving without one means failure."""
+    """An act whose intent is on record. `revealed`, `read` or `done` puts its outcome on record; none means failure."""
 
     def __init__(
         self,
@@ -100,25 +100,40 @@ class Attempt:
         durable: bool = True,
         note: str = "",
         rights: str = "",
+        begun: uuid.UUID | None = None,
     ) -> None:
-        self._act = _Act(action, actor, target, reason, move, rights)
+        self._act = _Act(action, actor, target, reason, move, rights, begun or new_act())
         self.id = self._act.id
         self.closed = False
         self._durable = durable
-        _append(self._act, Phase.INTENT, durable=durable, note=note)
+        if begun is None:
+            _append(self._act, Phase.INTENT, durable=durable, note=note)
 
     def revealed(self, *, version: str, request_id: str, region: str) -> None:
         """Put on record that Azure gave the value out: which version, and the id Azure logs for this read."""
         self._act = replace(self._act, target=replace(self._act.target, version=version))
         self._close(Phase.REVEALED, request_id=request_id, region=region)
 
+    def read(self, *, version: str = "", request_id: str, region: str, note: str = "") -> None:
+        """Put on record that Azure gave a value to kvadmin, for an act that shows it to nobody, such as a backup.
+
+        `version`: the one that was read; "" for a backup, which holds every version.
+        """
+        self._act = replace(self._act, target=replace(self._act.target, version=version))
+        self._close(Phase.READ, note=note, request_id=request_id, region=region)
+
     def withheld(self, *, code: str, note: str, request_id: str) -> None:
         """Put on record that Azure gave the value out, and kvadmin to nobody: the grant had ended meanwhile."""
         self._close(Phase.WITHHELD, code=code, note=note, request_id=request_id)
 
-    def done(self, *, note: str) -> None:
-        """Put on record that an act which hands out no value is over, and in a sentence of our own what came of it."""
-        self._close(Phase.DONE, note=note)
+    def done(self, *, note: str, version: str = "", request_id: str = "", region: str = "") -> None:
+        """Put on record that an act which hands out no value is over, and in a sentence of our own what came of it.
+
+        `version`, `request_id`, `region`: what Azure answered to a write, as far as there is such an answer.
+        """
+        if version:
+            self._act = replace(self._act, target=replace(self._act.target, version=version))
+        self._close(Phase.DONE, note=note, request_id=request_id, region=region)
 
     def failed(self, error: BaseException, *, note: str = "") -> None:
         """Put on record that it came to nothing, with the error's own code. Its text stays out of the ledger."""
@@ -157,6 +172,14 @@ def begin(action: Action, actor: Actor, target: Target, *, reason: str, move: Mo
     return Attempt(action, actor, target, reason, move, durable=False, rights=rights)
 
 
+def resume(act: uuid.UUID, action: Action, actor: Actor, target: Target, *, reason: str) -> Attempt:
+    """The attempt whose intent is on record already, and whose process died before its outcome was.
+
+    Whoever finds out what came of it closes it, in their own transaction.
+    """
+    return Attempt(action, actor, target, reason, durable=False, begun=act)
+
+
 def start(action: Action, actor: Actor, target: Target = NOTHING, *, note: str) -> Attempt:
     """Put on record, at once, that an act begins which ends later than the function that starts it: an export.
 
@@ -170,6 +193,15 @@ def revealed_since(actor: Actor, since: datetime) -> int:
     shown = LedgerEntry.objects.filter(person_id=actor.id, phase=Phase.REVEALED, at__gt=since)
     try:
         return shown.count()
+    except DatabaseError:
+        raise LedgerUnavailable from None
+
+
+def begun_since(actor: Actor, action: Action, since: datetime) -> int:
+    """How often the ledger says that this person began this act since then. Raises LedgerUnavailable."""
+    begun = LedgerEntry.objects.filter(person_id=actor.id, action=action.word, phase=Phase.INTENT, at__gt=since)
+    try:
+        return begun.count()
     except DatabaseError:
         raise LedgerUnavailable from None
 

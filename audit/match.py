@@ -4,8 +4,9 @@ Every read of a value is put on one of three lists, from the rows that are there
 so that sorting again, or twice at once, changes nothing:
 
 explained    Azure logged the id that it told kvadmin alone, and the ledger keeps it (x-ms-request-id = CorrelationId).
-             Or the answer was lost, so that the ledger has no such id; then the reveal id in the User-Agent will do, if
+             Or the answer was lost, so that the ledger has no such id; then the act's id in the User-Agent will do, if
              the identity is kvadmin's own, vault, secret, operation and minute agree, and no other row came first.
+             Any act that reads will do: a reveal, a comparison, a copy, a backup, a roll-back. The row says which.
 unexplained  kvadmin's own identity, but no such ledger row: somebody else holds its credential. An alarm.
 around       any other identity.
 
@@ -31,7 +32,7 @@ from django.db.models import Q, QuerySet
 
 from audit.batches import batched
 from audit.models import AccessEvent, LedgerEntry, OwnIdentity
-from kvadmin.actions import ACTIONS
+from kvadmin.actions import ACTIONS, SECRET_COPY, SECRET_SET
 
 Match, MatchedBy, Outcome = AccessEvent.Match, AccessEvent.MatchedBy, AccessEvent.Outcome
 Phase = LedgerEntry.Phase
@@ -41,7 +42,7 @@ SKEW = timedelta(minutes=1)  # how far the clocks of Azure and of the database m
 CHALLENGE = timedelta(seconds=10)  # how soon a challenge is answered by the client that got it
 BATCH = 500
 
-_NOT_LINKED = {"matched_by": "", "ledger_act": None, "person": "", "person_id": "", "reason": ""}
+_NOT_LINKED = {"matched_by": "", "ledger_act": None, "action": "", "person": "", "person_id": "", "reason": ""}
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ def _is_of(event: AccessEvent, entry: LedgerEntry) -> bool:
 
 def _tie(event: AccessEvent, entry: LedgerEntry, by: AccessEvent.MatchedBy) -> None:
     event.match = Match.EXPLAINED if event.is_read else Match.OTHER
-    event.matched_by, event.ledger_act = by, entry.act
+    event.matched_by, event.ledger_act, event.action = by, entry.act, entry.action
     event.person, event.person_id, event.reason = entry.person, entry.person_id, entry.reason
 
 
@@ -156,19 +157,26 @@ def _intents_without_answer(acts: Iterable[uuid.UUID]) -> Iterator[LedgerEntry]:
 
 def _first_read_of(intent: LedgerEntry) -> int | None:
     """The key of the earliest read that agrees with the intent in everything that Azure itself wrote down."""
-    action = ACTIONS.get(intent.action)
     rows = AccessEvent.objects.filter(
         own_identity(),
         is_read=True,
         reveal_id=intent.act,
         vault=intent.vault,
         name=intent.secret,
-        operation=action.operation if action else "",
+        operation=_read_of(intent),
         at__range=(intent.at - SKEW, intent.at + AFTER_INTENT),
     ).exclude(matched_by=MatchedBy.REQUEST_ID)
     if intent.version:
         rows = rows.filter(version=intent.version)
     return rows.order_by("at", "id").values_list("pk", flat=True).first()
+
+
+def _read_of(intent: LedgerEntry) -> str:
+    """The operation by which an act of this kind reads a value. A write reads only to write an old version anew."""
+    if intent.action == SECRET_SET.word:
+        return SECRET_COPY.operation if intent.version else ""
+    action = ACTIONS.get(intent.action)
+    return action.operation if action else ""
 
 
 # --- Noise -----------------------------------------------------------------------------------------------------------

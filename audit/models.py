@@ -19,6 +19,7 @@ class LedgerEntry(models.Model):
         INTENT = "intent", "Intended"
         DONE = "done", "Done"
         REVEALED = "revealed", "Revealed"
+        READ = "read", "Read, shown to nobody"
         FAILED = "failed", "Failed"
         WITHHELD = "withheld", "Withheld"
         REFUSED = "refused", "Refused"
@@ -102,7 +103,7 @@ class AccessEvent(models.Model):
         """What ties a row to the ledger: Azure's own id of the request; if the answer was lost, the User-Agent's."""
 
         REQUEST_ID = "request-id", "Azure's request id"
-        USER_AGENT = "user-agent", "The reveal id in the User-Agent"
+        USER_AGENT = "user-agent", "The act's id in the User-Agent"
 
     id = models.BigAutoField(primary_key=True)
     fingerprint = models.CharField(max_length=64, unique=True)  # of what makes two rows the same event
@@ -128,7 +129,10 @@ class AccessEvent(models.Model):
     match = models.CharField(max_length=12, choices=Match, default=Match.OTHER)
     matched_by = models.CharField(max_length=12, choices=MatchedBy, blank=True)
     ledger_act = models.UUIDField(null=True, db_index=True)
-    person = models.CharField(max_length=200, blank=True)  # from the ledger, when explained
+    action = models.CharField(
+        max_length=30, blank=True, db_default=""
+    )  # from the ledger, when explained: the word of the act
+    person = models.CharField(max_length=200, blank=True)
     person_id = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=500, blank=True)
     source = models.CharField(max_length=20)  # AZKVAuditLogs or AzureDiagnostics

@@ -60,7 +60,7 @@ _SIGNATURES = {
     "conflict": 409,
 }
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_REVEAL = re.compile(r"\bkvadmin/\S+ reveal/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.I)
+_REVEAL = re.compile(r"\bkvadmin/\S+ (?:reveal|act)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.I)
 _VERSION = re.compile(r"[0-9a-f]{32}", re.I)
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
@@ -247,7 +247,10 @@ def client_of(app_id: str, agent: str) -> str:
 
 
 def reveal_id_of(agent: str) -> uuid.UUID | None:
-    """The act that a User-Agent such as "kvadmin/1.0 reveal/<id> ..." claims to be (see audit/match.py)."""
+    """The act that a User-Agent such as "kvadmin/1.0 act/<id> ..." claims to be: see audit/match.py.
+
+    A reveal says "reveal/<id>", and every other act "act/<id>".
+    """
     found = _REVEAL.search(agent)
     return uuid.UUID(found[1]) if found else None
 

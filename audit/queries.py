@@ -13,6 +13,7 @@ from typing import Self
 from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast, Substr
 
+from audit.confirm import READ_PHASES
 from audit.coverage import Logged, silence, watermarks
 from audit.models import AccessEvent, LedgerEntry
 from audit.parse import READS
@@ -252,12 +253,12 @@ def last_reads(vault: Logged, key: str, limit: int = 5) -> LastReads:
 
 # --- The ledger beside Azure's log -----------------------------------------------------------------------------------
 def with_events(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
-    """Each row of a reveal with `event_id`: the row of Azure's log that confirms it, or None."""
+    """Each row of a read with `event_id`: the row of Azure's log that confirms it, or None."""
     event = AccessEvent.objects.filter(ledger_act=OuterRef("act"), is_read=True).order_by("at", "id").values("pk")
     return entries.annotate(event_id=Subquery(event[:1]))
 
 
 def unconfirmed(entries: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
-    """Reveals that Azure's log has not shown: it is late, the vault is blind, or the log has lost them."""
+    """Reads that Azure's log has not shown: it is late, the vault is blind, or the log has lost them."""
     shown = AccessEvent.objects.filter(ledger_act=OuterRef("act"), is_read=True)
-    return entries.filter(~Exists(shown), phase=LedgerEntry.Phase.REVEALED)
+    return entries.filter(~Exists(shown), phase__in=READ_PHASES)

@@ -18,6 +18,7 @@ from audit.inventory import Inventory, SecretFacts
 from audit.models import AccessEvent, LedgerEntry
 from audit.parse import READS
 from audit.readers import reader_of
+from kvadmin.actions import SECRET_BACKUP
 
 Match, Outcome, Kind = AccessEvent.Match, AccessEvent.Outcome, AccessEvent.Kind
 Habit = ReaderHabit.Kind
@@ -122,7 +123,7 @@ def first_reader(look: Look) -> Judgement:
 
 def unusual_hour(look: Look) -> Judgement:
     """A read at an hour of the day (UTC) at which, and beside which, this identity never read before that day."""
-    rows = _fresh(look.events.filter(is_read=True).exclude(match=Match.UNEXPLAINED))
+    rows = _fresh(look.events.filter(habits.SEEN, is_read=True).exclude(match=Match.UNEXPLAINED))
     wanted = {(reader_of(row), str(hour)) for row in rows for hour in _beside(row.at)}
     firsts, since = habits.first_times(Habit.HOUR, wanted), habits.known_since(Habit.HOUR, map(reader_of, rows))
     new = []
@@ -141,7 +142,7 @@ def _beside(moment: datetime) -> list[int]:
 
 def _of_habit(rows: list[AccessEvent]) -> list[AccessEvent]:
     """Those by whoever read often enough before for their hours to mean something."""
-    earlier = AccessEvent.objects.filter(is_read=True, at__lt=OuterRef("at"))
+    earlier = AccessEvent.objects.filter(habits.SEEN, is_read=True, at__lt=OuterRef("at"))
     by_name = earlier.filter(who=OuterRef("who"), object_id=OuterRef("object_id"), person_id="")
     by_person = earlier.filter(person_id=OuterRef("person_id"))
     often = [Exists(some.order_by("-at")[HABIT_READS - 1 : HABIT_READS]) for some in (by_name, by_person)]
@@ -177,7 +178,8 @@ def _with_many_addresses(rows: list[AccessEvent]) -> set[str]:
 
 def useless_secret(look: Look) -> Judgement:
     """A read, or a try, of a secret that is disabled; a read of one that has expired: Azure goes on giving it out."""
-    tried = look.events.filter(operation__in=READS, outcome__in=(Outcome.OK, Outcome.DENIED)).exclude(name="")
+    asked = look.events.filter(habits.SEEN, operation__in=READS).exclude(name="")
+    tried = asked.filter(outcome__in=(Outcome.OK, Outcome.DENIED))
     rows = list(_slim(tried))
     facts = look.inventory.secrets({(row.vault, row.name) for row in rows})
     wrong = [(row, _useless(row, facts.get((row.vault, row.name)))) for row in rows]
@@ -199,17 +201,28 @@ def _useless(row: AccessEvent, secret: SecretFacts | None) -> str:
 
 # --- Many within an hour ---------------------------------------------------------------------------------------------
 def burst(look: Look) -> Judgement:
-    """Many different secrets of one vault within an hour, and far more than this identity ever read in one."""
-    secrets = Count("name", distinct=True)
-    busy = hours.busy(look.events, Q(is_read=True), secrets, BURST_SECRETS)
-    past = hours.before(busy, BURST_HISTORY, secrets, BURST_SECRETS // BURST_TIMES)
+    """Many different secrets of one vault within an hour, and far more than this identity ever read in one.
+
+    What kvadmin read for an act that shows no value is none of it: a backup has a rule of its own.
+    """
+    secrets, reads = Count("name", distinct=True), habits.SEEN & Q(is_read=True)
+    busy = hours.busy(look.events, reads, secrets, BURST_SECRETS)
+    past = hours.before(busy, BURST_HISTORY, reads, secrets, BURST_SECRETS // BURST_TIMES)
     found = {}
     for hour in busy:
         usual = max((one.n for one in past if one.key[:2] == hour.key[:2] and one.at < hour.at), default=0)
         if hour.n >= BURST_TIMES * usual:
             rest = f"its busiest hour before had {usual}" if usual else "no hour before came near that"
             found[hour] = f"Read {hour.n} secrets in the hour from {coverage.zulu(hour.at)}; {rest}."
-    return _of_hours(found, Q(is_read=True))
+    return _of_hours(found, reads)
+
+
+def backup(look: Look) -> Judgement:
+    """A backup of many secrets through kvadmin: it is on record, and yet somebody then holds all of a vault."""
+    copied = Q(is_read=True, action=SECRET_BACKUP.word)
+    many = hours.busy(look.events, copied, Count("name", distinct=True), BURST_SECRETS)
+    what = "Backed up {} secrets of this vault through kvadmin in the hour from {}, into an encrypted archive."
+    return _of_hours({hour: what.format(hour.n, coverage.zulu(hour.at)) for hour in many}, copied)
 
 
 def denied_streak(look: Look) -> Judgement:
@@ -291,7 +304,7 @@ def _complete_since(look: Look, since: datetime) -> set[str]:
 
 
 def _read_since(vaults: set[str], names: set[str], since: datetime) -> set[tuple[str, str]]:
-    reads = AccessEvent.objects.filter(vault__in=vaults, name__in=names, is_read=True, at__gte=since)
+    reads = AccessEvent.objects.filter(habits.SEEN, vault__in=vaults, name__in=names, is_read=True, at__gte=since)
     return set(reads.order_by().values_list("vault", "name").distinct())
 
 
@@ -326,6 +339,8 @@ RULES = (
     Rule("blind", "Vault gone blind", Severity.WARNING,
          f"A vault that the log told of has no log any more, or none for {BEHIND.seconds // 3600} hours.",
          blind_vault, by_events=False, lasting=True),
+    Rule("backup", "Vault backed up", Severity.NOTE,
+         f"{BURST_SECRETS} secrets of one vault or more were backed up through kvadmin within an hour.", backup),
     Rule("hour", "Unusual hour", Severity.NOTE,
          f"A read at an hour of the day at which that identity, known for {LEARN.days} days and with "
          f"{HABIT_READS} reads or more, never read before.", unusual_hour),

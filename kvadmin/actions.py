@@ -44,6 +44,7 @@ SECRET_PURGE = _add("secret:purge", "Purge a deleted secret", "purge/action", "S
 SECRET_BACKUP = _add("secret:backup", "Back up a secret", "backup/action", "SecretBackup")
 SECRET_RESTORE = _add("secret:restore", "Restore a backup", "restore/action", "SecretRestore")
 SECRET_COMPARE = _add("secret:compare", "Compare values, yes or no", "getSecret/action", "SecretGet")
+SECRET_COPY = _add("secret:copy", "Copy a value without seeing it", "getSecret/action", "SecretGet")
 AUDIT_READ = _add("audit:read", "Read the audit pages")
 AUDIT_EXPORT = _add("audit:export", "Export audit rows")
 LEDGER_VERIFY = _add("ledger:verify", "Verify the ledger's chain")
@@ -52,3 +53,5 @@ POLICY_EDIT = _add("policy:edit", "Edit reveal policies")
 SESSION_REVOKE = _add("session:revoke", "End a person's sessions")
 
 ACTIONS: dict[str, Action] = dict(_ACTIONS)
+# Acts for which kvadmin reads a value and shows it to nobody; by their words. A roll-back writes an old value anew.
+UNSEEN = frozenset(action.word for action in (SECRET_BACKUP, SECRET_COMPARE, SECRET_COPY, SECRET_SET))

@@ -52,6 +52,20 @@ _TABLES: dict[str, dict[str, Look]] = {
         "not-to-workspace": Look("warn", "eye-off", "Not sent to a workspace"),
         "unreadable": Look("warn", "lock", "Workspace not readable"),
     },
+    # vaults.models.VaultWarning.Level
+    "warning": {
+        "serious": Look("bad", "octagon-alert", "Serious"),
+        "warning": Look("warn", "triangle-alert", "Warning"),
+        "note": Look("info", "info", "Note"),
+    },
+    # Kinds of identities, as Azure and the directory of names tell them
+    "holder": {
+        "person": Look("muted", "user-round", "Person"),
+        "group": Look("muted", "users", "Group"),
+        "app": Look("muted", "app-window", "Application"),
+        "managed-identity": Look("muted", "bot", "Managed identity"),
+        "unknown": Look("muted", "circle-question-mark", "Kind not told"),
+    },
     # vaults.models.SyncRun.State
     "sync": {
         "queued": Look("muted", "hourglass", "Queued"),
@@ -59,6 +73,23 @@ _TABLES: dict[str, dict[str, Look]] = {
         "done": Look("ok", "circle-check", "Done"),
         "failed": Look("bad", "octagon-alert", "Failed"),
         "skipped": Look("muted", "skip-forward", "Skipped"),
+    },
+    # vaults.models.Batch.State
+    "batch": {
+        "queued": Look("muted", "hourglass", "Queued"),
+        "running": Look("info", "refresh-cw", "Running"),
+        "stopping": Look("warn", "circle-pause", "Stopping"),
+        "stopped": Look("warn", "circle-stop", "Stopped"),
+        "done": Look("ok", "circle-check", "Done"),
+        "failed": Look("bad", "octagon-alert", "Failed"),
+    },
+    # vaults.models.BatchItem.State
+    "batch-item": {
+        "waiting": Look("muted", "hourglass", "Waiting"),
+        "doing": Look("info", "refresh-cw", "Under way"),
+        "done": Look("ok", "circle-check", "Done"),
+        "skipped": Look("muted", "skip-forward", "Skipped"),
+        "failed": Look("bad", "octagon-alert", "Failed"),
     },
     # vaults.models.RevealPolicy.Mode
     "policy": {
@@ -71,9 +102,17 @@ _TABLES: dict[str, dict[str, Look]] = {
         "intent": Look("info", "hourglass", "Intended"),
         "done": Look("ok", "circle-check", "Done"),
         "revealed": Look("ok", "eye", "Revealed"),
+        "read": Look("ok", "eye-off", "Read, shown to nobody"),
         "failed": Look("warn", "triangle-alert", "Failed"),
         "withheld": Look("warn", "shield-alert", "Withheld"),
         "refused": Look("bad", "ban", "Refused"),
+    },
+    # vaults.models.DeletedSecret.State
+    "deleted": {
+        "deleting": Look("info", "hourglass", "Being deleted"),
+        "deleted": Look("muted", "trash-2", "Deleted"),
+        "recovering": Look("info", "hourglass", "Being recovered"),
+        "purging": Look("warn", "hourglass", "Being purged"),
     },
     # vaults.models.State
     "request": {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+import pyrage
 from django.core.exceptions import ImproperlyConfigured
 
 _env = environ.Env()
@@ -63,6 +64,18 @@ def pairs(name: str) -> dict[str, str]:
             raise ImproperlyConfigured(f"{name}: {word!r} is not of the form KEY=VALUE.")
         if found.setdefault(key, value) != value:
             raise ImproperlyConfigured(f"{name}: {key!r} is named twice.")
+    return found
+
+
+def recipients(name: str) -> list[str]:
+    """Public keys of age (age1...), by comma; what is typed here is never printed, for it may be a private one."""
+    found = words(name)
+    for number, key in enumerate(found, 1):
+        try:
+            pyrage.x25519.Recipient.from_str(key)
+        except pyrage.RecipientError:
+            sentence = f"{name}: entry {number} is no public key of age, such as age1..."
+            raise ImproperlyConfigured(sentence) from None
     return found
 
 

@@ -13,7 +13,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 View = TypeVar("View", bound=Callable[..., Any])
-_TAKES_FILES = "takes_files"
+MEGABYTE = 1024 * 1024
+_TAKES = "takes"
 
 
 class Request(HttpRequest):
@@ -38,14 +39,29 @@ def takes_files(view: View) -> View:
 
     Put it above every other decorator of the view. Files are held in memory only, for they may hold values.
     """
-    setattr(view, _TAKES_FILES, True)
+    setattr(view, _TAKES, "files")
     return view
+
+
+def takes_archive(view: View) -> View:
+    """Let this view take an archive of up to KVADMIN_ARCHIVE_MEGABYTES, which lies on disk: it is encrypted.
+
+    Put it above every other decorator of the view.
+    """
+    setattr(view, _TAKES, "archive")
+    return view
+
+
+def is_for_an_archive(view: Callable[..., Any]) -> bool:
+    return getattr(view, _TAKES, "") == "archive"
 
 
 def body_limit(view: Callable[..., Any]) -> int:
     """How many bytes the body of a request for this view may have."""
+    if is_for_an_archive(view):
+        return int(settings.KVADMIN_ARCHIVE_MEGABYTES) * MEGABYTE
     limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
-    return limit if getattr(view, _TAKES_FILES, False) else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return limit if getattr(view, _TAKES, "") == "files" else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def address(request: HttpRequest) -> str:

@@ -14,9 +14,9 @@ from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from audit.ledger import LedgerUnavailable
-from kvadmin import views
+from kvadmin import uploads, views
 from kvadmin.browsers import browser_name
-from kvadmin.http import Request, address, body_limit
+from kvadmin.http import Request, address, body_limit, is_for_an_archive
 from vaults import drafts
 from vaults.sessions import SessionStore
 
@@ -42,7 +42,8 @@ class IsolationMiddleware:
 class BodyLimitMiddleware:
     """413 for a body that is larger than its view takes, before anything reads it; see `kvadmin.http.takes_files`.
 
-    Django itself limits the fields of a form and not its files. A body without a length is none to Django.
+    Django itself limits the fields of a form and not its files. A body without a length is none to Django. Where an
+    archive goes is settled here, too, for Django reads a form before its view.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -56,6 +57,8 @@ class BodyLimitMiddleware:
     ) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
         most = body_limit(view)
+        if is_for_an_archive(view):
+            request.upload_handlers = uploads.on_disk(request)
         return views.too_large(request, most) if length.isdigit() and int(length) > most else None
 
 

@@ -63,6 +63,15 @@ KVADMIN_REVEALS_PER_HOUR = env.number("KVADMIN_REVEALS_PER_HOUR", 60, low=1, hig
 # Whose Azure rights a reveal uses: kvadmin's; the person's where no approval is needed; or the person's always.
 KVADMIN_ON_BEHALF_OF = env.choice("KVADMIN_ON_BEHALF_OF", "off", ("off", "direct", "always"))
 
+# --- Whole-vault backups ---------------------------------------------------------------------------------------------
+KVADMIN_ARCHIVE_DIR = Path(env.text("KVADMIN_ARCHIVE_DIR", str(BASE_DIR / "archives")))
+KVADMIN_ARCHIVE_DAYS = env.number("KVADMIN_ARCHIVE_DAYS", 7, low=1, high=90)
+KVADMIN_BACKUP_RECIPIENTS = env.recipients("KVADMIN_BACKUP_RECIPIENTS")
+KVADMIN_ARCHIVE_MEGABYTES = env.number("KVADMIN_ARCHIVE_MEGABYTES", 1024, low=1, high=102_400)
+
+# --- Rotation --------------------------------------------------------------------------------------------------------
+KVADMIN_OWNER_TAG = env.text("KVADMIN_OWNER_TAG", "owner")
+
 # --- Notices ---------------------------------------------------------------------------------------------------------
 # Apprise knows many more; these are the ones that kvadmin has tried, and none of them runs a program or writes a file.
 CHANNELS = ("mailto", "mailtos", "slack", "workflows", "json", "jsons", "pagerduty", "opsgenie")
@@ -286,7 +295,8 @@ if env.switch("KVADMIN_BEHIND_PROXY"):
 KVADMIN_TRUSTED_PROXIES = env.number("KVADMIN_TRUSTED_PROXIES", 0, low=0, high=10)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.number("KVADMIN_FORM_KILOBYTES", 256, low=64, high=10_240) * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = env.number("KVADMIN_UPLOAD_MEGABYTES", 10, low=1, high=100) * 1024 * 1024
-# A file may hold values: it is never written to a disk, not even for a moment.
+# A file may hold values: it is never written to a disk, not even for a moment. Archives are the exception, for they are
+# encrypted; see kvadmin/uploads.py.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 CONTENT_SECURITY_POLICY = {

@@ -168,6 +168,21 @@ function fillDraft(notice) {
   form?.closest("details")?.setAttribute("open", "");
 }
 document.querySelectorAll("[data-draft]").forEach(fillDraft);
+// --- Forms: parts that belong to one choice only, as data-for-choice="FIELD WORD WORD" says -----------------------------
+function showChoices() {
+  for (const part of document.querySelectorAll("[data-for-choice]")) {
+    const [name, ...words] = part.dataset.forChoice.split(" ");
+    part.hidden = !words.includes(part.closest("form")?.elements.namedItem(name)?.value);
+  }
+}
+document.addEventListener("change", showChoices);
+showChoices();
+
+// --- Tables: a tick for all ----------------------------------------------------------------------------------------------
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-tick-all]")) return;
+  for (const box of event.target.closest("table").querySelectorAll("tbody input[type=checkbox]")) box.checked = event.target.checked;
+});
 
 // --- Times: UTC on the page, local on hover --------------------------------------------------------------------------
 document.addEventListener("pointerover", (event) => {

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
-from azure.keyvault.secrets._shared import http_challenge_cache
+from azure.keyvault.certificates._shared import http_challenge_cache as certificate_challenges
+from azure.keyvault.keys._shared import http_challenge_cache as key_challenges
+from azure.keyvault.secrets._shared import http_challenge_cache as secret_challenges
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -76,7 +78,8 @@ def azure() -> Iterator[Azure]:
     cloud = Azure()
     doors.set_memory("tests", cloud)
     client.reset()
-    http_challenge_cache.clear()  # the SDK keeps a host's challenge for the whole process, and would not ask again
+    for challenges in (secret_challenges, key_challenges, certificate_challenges):
+        challenges.clear()  # the SDKs keep a host's challenge for the whole process, and would not ask again
     yield cloud
     client.reset()
     doors.drop_memory("tests")

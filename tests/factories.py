@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
 from audit import ledger
 from vaults import requests, search
 from vaults.models import (
+    AzureAccess,
     Person,
     RevealPolicy,
     RevealRequest,
@@ -16,11 +19,12 @@ from vaults.models import (
     Secret,
     Subscription,
     Vault,
+    VaultDetail,
 )
 
 POLICY_FIELDS = (
     "approvals_needed", "use", "cap_minutes", "version_rule", "ticket_pattern", "sign_in_minutes", "decide_minutes",
-    "break_glass", "break_glass_minutes",
+    "break_glass", "break_glass_minutes", "purge_approval",
 )  # fmt: skip
 
 
@@ -45,6 +49,21 @@ def secret(vault: Vault, name: str = "db-password", **fields: Any) -> Secret:
     )
     made.save()
     return made
+
+
+def detail(vault: Vault, **fields: Any) -> VaultDetail:
+    """What Azure says of the vault's set-up, looked at in full a moment ago."""
+    now = timezone.now()
+    seen = {"described_at": now, "settings_at": now, "access_state": "ok", "access_at": now, "looked_at": now}
+    return VaultDetail.objects.create(vault=vault, **{**seen, "rbac": vault.rbac, **fields})
+
+
+def azure_access(
+    vault: Vault, principal_id: str = "0a11c0de-0000-4000-8000-00000000a001", **fields: Any
+) -> AzureAccess:
+    """A right to read by a role at the vault, unless told otherwise."""
+    role = {"by": "role", "reads": True, "role_name": "Key Vault Secrets User", "scope": vault.resource_id}
+    return AzureAccess.objects.create(vault=vault, principal_id=principal_id, **{**role, **fields})
 
 
 def person(username: str, role: str = "", **scope: Any) -> Person:

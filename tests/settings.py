@@ -21,6 +21,7 @@ os.environ |= {
     "KVADMIN_EMULATOR": "memory://tests",
     "KVADMIN_HTTPS": "false",
     "KVADMIN_REQUIRE_SECOND_FACTOR": "false",
+    "KVADMIN_ARCHIVE_DIR": f"{_folder}/archives",
     "KVADMIN_BASE_URL": "https://testserver",
     "KVADMIN_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "AZURE_CLIENT_ID": identities.KVADMIN.app_id,

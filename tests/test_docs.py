@@ -27,7 +27,7 @@ from vaults.sync import sync_inventory
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 SOURCES = [path for folder in ("kvadmin", "vaults", "audit") for path in (ROOT / folder).rglob("*.py")]
-READERS = {"text", "switch", "number", "choice", "words", "pairs", "url_config"}  # kvadmin/env.py
+READERS = {"text", "switch", "number", "choice", "words", "pairs", "recipients", "url_config"}  # kvadmin/env.py
 MOST_PICTURES, MOST_BYTES = 8, 300_000
 
 
@@ -139,7 +139,8 @@ def test_the_table_in_the_readme_is_the_one_that_the_code_makes(name: str) -> No
 
 
 def test_the_emulators_operations_are_those_that_its_page_lists() -> None:
-    listed = re.findall(r"^- \[x\] `(Secret\w+)`", section(ROOT / "docs/emulator.md", "Key Vault"), re.MULTILINE)
+    lines = re.findall(r"^- \[x\] `.*", section(ROOT / "docs/emulator.md", "Key Vault"), re.MULTILINE)
+    listed = re.findall(r"`((?:Secret|Key|Certificate)[A-Z]\w+)`", "\n".join(lines))
 
     assert sorted(listed) == sorted(operation.name for operation in operations.OPERATIONS)
 

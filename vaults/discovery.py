@@ -12,6 +12,7 @@ from kvadmin.gateway import arm
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import valid_name
 from kvadmin.gateway.paging import SWEEP, Patience
+from vaults import described
 from vaults.models import Subscription, Vault
 from vaults.rows import storable_tags
 
@@ -27,6 +28,7 @@ def discover(*, patience: Patience = SWEEP) -> tuple[list[Vault], list[str]]:
     answer = _vaults(patience)
     with transaction.atomic():
         _store(answer.found, names)
+        described.describe({info.name.lower(): info.properties for info in answer.found}, timezone.now())
         if not answer.problems:
             _mark_vanished(info.name.lower() for info in answer.found)
     return list(Vault.objects.filter(vanished_at=None).order_by("name")), answer.problems
@@ -94,10 +96,10 @@ def _facts(info: arm.VaultInfo, subscription: Subscription, known: Vault | None)
         "location": info.location,
         "environment": environment_of(tags) or given,
         "tags": tags,
-        "rbac": info.rbac,
-        "purge_protection": info.purge_protection,
-        "soft_delete_days": info.soft_delete_days,
-        "public_network": info.public_network,
+        "rbac": info.properties.rbac,
+        "purge_protection": info.properties.purge_protection,
+        "soft_delete_days": info.properties.soft_delete_days,
+        "public_network": info.properties.public_network,
         "vanished_at": None,
     }
 

@@ -67,12 +67,18 @@ def dossier(reader: Person, request: RevealRequest, now: datetime) -> Dossier:
         could=[person for person in eligible if person.pk not in voted],
         needed=max(request.policy.approvals_needed, len(groups)),
         policy=policy_words(request.policy, groups),
-        rotated=bool(request.secret.updated_on and request.secret.updated_on > request.asked_at),
+        rotated=_rotated(request),
         timeline=list(LedgerEntry.objects.filter(request=request.pk).order_by("seq")[:MOST_STEPS]),
         decides=decides,
         asked_lately=_asked_lately(reader, request, now) if decides else [],
         read_lately=_read_lately(reader, request, now) if decides else None,
     )
+
+
+def _rotated(request: RevealRequest) -> bool:
+    """Whether the secret has changed since it was asked for; of a deleted one nothing changes any more."""
+    changed = request.secret.updated_on
+    return bool(changed and changed > request.asked_at and request.act == RevealRequest.Act.REVEAL)
 
 
 def _votes(request: RevealRequest, eligible: list[Person]) -> list[tuple[Vote, bool]]:

@@ -18,7 +18,7 @@ from vaults.standing import BLIND, FAILED, GONE, THERE
 TOO_LONG = {"max_length": f"A search may have {search.LONGEST} characters; this one has %(show_value)d."}
 
 
-def _text(label: str, placeholder: str = "") -> forms.CharField:
+def text_field(label: str, placeholder: str = "") -> forms.CharField:
     widget = forms.TextInput(
         {"type": "search", "placeholder": placeholder, "autocomplete": "off", "spellcheck": "false"}
     )
@@ -31,7 +31,7 @@ class QueryForm(forms.Form):
     """A form with a search text, `q`; once it is valid, `query` is what the text means."""
 
     query = search.Query()
-    q = _text("Search")
+    q = text_field("Search")
 
     def clean_q(self) -> str:
         text = str(self.cleaned_data["q"])
@@ -45,7 +45,7 @@ class QueryForm(forms.Form):
 class SearchForm(QueryForm):
     """The search page's one field."""
 
-    q = _text("Name, tag, content type or vault", "db-password vault:pay tag:team=blue")
+    q = text_field("Name, tag, content type or vault", "db-password vault:pay tag:team=blue")
 
 
 class SecretsForm(QueryForm):
@@ -60,7 +60,7 @@ class SecretsForm(QueryForm):
         "managed": "Certificate",
         "gone": "Gone from Azure",
     }
-    q = _text("Name, tag or content type")
+    q = text_field("Name, tag or content type")
     state = forms.ChoiceField(label="State", required=False, choices=STATES.items)
     sort = forms.ChoiceField(
         label="Order", required=False, choices=[(key, sort.label) for key, sort in paging.SORTS.items()]
@@ -70,15 +70,7 @@ class SecretsForm(QueryForm):
         """Those that the valid form asks for."""
         state = self.cleaned_data["state"]
         secrets = secrets.filter(vanished_at__isnull=state != "gone")
-        if state in {"expired", "expiring"}:
-            secrets = secrets.filter(search.expiry(state))
-        elif state == "endless":
-            secrets = secrets.filter(expires_on=None)
-        elif state == "disabled":
-            secrets = secrets.filter(enabled=False)
-        elif state == "managed":
-            secrets = secrets.filter(managed=True)
-        return search.narrow(secrets, self.query)
+        return search.narrow(search.in_state(secrets, state), self.query)
 
     @property
     def order(self) -> paging.Sort:
@@ -98,7 +90,7 @@ class VaultsForm(forms.Form):
         "checked": ("Oldest listing first", ("listed_at", "name")),
     }
     HEALTH = [("", "Any"), ("not-ok", "Unhealthy"), *Health.choices, ("gone", "No longer shown by Azure")]
-    q = _text("Name contains")
+    q = text_field("Name contains")
     environment = forms.ChoiceField(required=False)
     subscription = forms.ChoiceField(required=False)
     health = forms.ChoiceField(required=False, choices=HEALTH)

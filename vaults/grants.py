@@ -15,7 +15,7 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.on_behalf import OnBehalfOf
 from vaults import reveals, rights
 from vaults.models import Person, RevealPolicy, RevealRequest, State
-from vaults.requests import Kind, close, locked, on_record, remember, settle, target, to
+from vaults.requests import Act, Kind, close, locked, on_record, remember, settle, target, to
 from vaults.rules import Refusal
 
 TAKEN_BACK = "The grant ended while Azure was asked, so the value was not shown."
@@ -32,7 +32,7 @@ class Withheld(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Spent:
+class Spent:
     """A use that is spent: the request it belongs to, and the attempt whose intent stands in the ledger."""
 
     request: RevealRequest
@@ -46,7 +46,7 @@ def reveal(by: Person, actor: ledger.Actor, pk: int, own: OnBehalfOf | None = No
     back, once, on record. Before the value is returned the grant is looked at again. Raises Refusal, Withheld,
     LedgerUnavailable or a GatewayError; none carries the value.
     """
-    spent = _spend(by, actor, pk, rights.word(own))
+    spent = spend(by, actor, pk, Act.REVEAL, rights.word(own))
     secret = spent.request.secret
     try:
         read = keyvault.get_secret(
@@ -57,20 +57,24 @@ def reveal(by: Person, actor: ledger.Actor, pk: int, own: OnBehalfOf | None = No
             on_behalf_of=own,
         )
     except BaseException as error:
-        _failed(spent, actor, error)
+        failed(spent, actor, error)
         raise
     _confirm(spent, actor, read)
     return read
 
 
-def _spend(by: Person, actor: ledger.Actor, pk: int, whose: str) -> _Spent:
+def spend(by: Person, actor: ledger.Actor, pk: int, act: RevealRequest.Act, whose: str = "") -> Spent:
+    """Commit the use and the intent together, for exactly this act; `whose` are the rights that it uses in Azure.
+
+    Raises Refusal, which is on record.
+    """
     refusal = spent = None
     with transaction.atomic():
         request = locked(pk)
         now = clock.now()
         settle(request, now)
         try:
-            spent = _activate_and_consume(by, actor, request, now, whose)
+            spent = _activate_and_consume(by, actor, request, act, now, whose)
         except Refusal as refused:
             refusal = refused
     if spent is None:
@@ -81,10 +85,14 @@ def _spend(by: Person, actor: ledger.Actor, pk: int, whose: str) -> _Spent:
     return spent
 
 
-def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealRequest, now: datetime, whose: str) -> _Spent:
+def _activate_and_consume(
+    by: Person, actor: ledger.Actor, request: RevealRequest, act: RevealRequest.Act, now: datetime, whose: str
+) -> Spent:
     if by.pk != request.requester_id:
-        raise Refusal("not-yours", "Only the person who asked may see the value.", 403)
-    if request.kind == Kind.APPROVAL and reveals.is_too_fast(actor):
+        raise Refusal("not-yours", f"Only the person who asked may {_does(request)}.", 403)
+    if request.act != act:
+        raise Refusal("other-act", f"This grant is for something else: to {_does(request)}.", 403)
+    if act == Act.REVEAL and request.kind == Kind.APPROVAL and reveals.is_too_fast(actor):
         raise Refusal(reveals.TooManyReveals.code, reveals.TooManyReveals().sentence, 429)
     if request.state == State.APPROVED:
         request.starts_at, request.ends_at = now, now + timedelta(minutes=request.minutes)
@@ -96,7 +104,7 @@ def _activate_and_consume(by: Person, actor: ledger.Actor, request: RevealReques
     move = ledger.Move(request.pk, State.ACTIVE, State.ACTIVE, request.asked_hash)
     where = ledger.Target(request.secret.vault.name, request.secret.key, request.version)
     begun = ledger.begin(_action(request), actor, where, reason=request.reason, move=move, rights=whose)
-    return _Spent(request, begun)
+    return Spent(request, begun)
 
 
 def consume(request: RevealRequest, now: datetime) -> bool:
@@ -106,7 +114,7 @@ def consume(request: RevealRequest, now: datetime) -> bool:
     return usable.update(uses_left=F("uses_left") - 1) == 1
 
 
-def _failed(spent: _Spent, actor: ledger.Actor, error: BaseException) -> None:
+def failed(spent: Spent, actor: ledger.Actor, error: BaseException) -> None:
     """On record with its code; and where Azure certainly gave nothing out, the use comes back, once."""
     with transaction.atomic():
         request = locked(spent.request.pk)
@@ -117,12 +125,12 @@ def _failed(spent: _Spent, actor: ledger.Actor, error: BaseException) -> None:
             request.uses_left, request.given_back = 1, True
             request.save()
             note = f"The use was given back: Azure refused ({error.code})."
-            remember(request, a.SECRET_REVEAL, ledger.CLOCK, State.ACTIVE, note=note)
+            remember(request, _action(request), ledger.CLOCK, State.ACTIVE, note=note)
         else:
-            _used_up(request, actor)
+            used_up(request, actor)
 
 
-def _confirm(spent: _Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
+def _confirm(spent: Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
     """Look at the grant again, under its lock: what was taken back while Azure was asked is withheld."""
     with transaction.atomic():
         request = locked(spent.request.pk)
@@ -132,23 +140,30 @@ def _confirm(spent: _Spent, actor: ledger.Actor, read: keyvault.Read) -> None:
             facts = {"request_id": read.request_id, "region": read.region}
             spent.attempt.revealed(version=read.properties.version, **facts)
             if request.use == RevealPolicy.Use.ONCE and request.kind == Kind.APPROVAL:
-                _used_up(request, actor)
+                used_up(request, actor)
         else:
             spent.attempt.withheld(code=request.state, note=TAKEN_BACK, request_id=read.request_id)
     if not shown:
         raise Withheld
 
 
-def _used_up(request: RevealRequest, actor: ledger.Actor) -> None:
-    close(request, State.CONSUMED, clock.now(), request.requester, actor, a.SECRET_REVEAL, "")
+def used_up(request: RevealRequest, actor: ledger.Actor) -> None:
+    """The grant's one use is over, on a locked row."""
+    close(request, State.CONSUMED, clock.now(), request.requester, actor, _action(request), "")
+
+
+def _does(request: RevealRequest) -> str:
+    return "purge the secret" if request.act == Act.PURGE else "see the value"
 
 
 def _action(request: RevealRequest) -> a.Action:
+    if request.act == Act.PURGE:
+        return a.SECRET_PURGE
     return a.SECRET_BREAK_GLASS if request.kind == Kind.BREAK_GLASS else a.SECRET_REVEAL
 
 
 def held(by: Person, secret_id: int) -> RevealRequest | None:
-    """The person's request for this secret that is open, if any: an emergency grant first."""
-    mine = RevealRequest.objects.filter(requester=by, secret_id=secret_id)
+    """The person's request to see this secret that is open, if any: an emergency grant first."""
+    mine = RevealRequest.objects.filter(requester=by, secret_id=secret_id, act=Act.REVEAL)
     open_ones = mine.filter(state__in=(State.PENDING, State.APPROVED, State.ACTIVE))
     return open_ones.select_related("policy", "secret__vault", "requester").order_by("-kind", "-id").first()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils import timezone
+
 from audit.coverage import remember_retention
-from kvadmin.gateway.arm import Diagnostics
+from kvadmin.gateway.diagnostics import Diagnostics
 from kvadmin.gateway.errors import GatewayError
+from vaults import described
 from vaults.models import Health, LogState, Vault
 
 # Every code that is a word of Health stands for itself; these are near enough to one of its words.
@@ -46,4 +49,5 @@ def logged(vault: Vault, found: Diagnostics) -> None:
     vault.log_state, vault.workspace_id = LogState(found.state), found.workspace_id
     if (vault.log_state, vault.workspace_id) != before:
         vault.save(update_fields=["log_state", "workspace_id"])
+    described.keep_settings(vault, found, timezone.now())
     remember_retention(found.workspace_id, found.retention_days)

@@ -44,6 +44,7 @@ class Sort:
 SORTS = {
     "name": Sort("Name", F("key"), is_time=False),
     "expires": Sort("Expires first", Coalesce("expires_on", Value(_NEVER, DateTimeField()))),
+    "oldest": Sort("Oldest version first", Coalesce("created_on", Value(_NEVER, DateTimeField()))),
     "updated": Sort("Changed last", Coalesce("updated_on", Value(_BEFORE_ALL, DateTimeField())), descending=True),
 }
 

@@ -14,7 +14,7 @@ from audit import ledger
 from kvadmin import actions as a
 from kvadmin.actions import Action
 from kvadmin.http import address
-from vaults.models import Person, RevealPolicy, RoleAssignment, ScopeKind, Secret, Vault
+from vaults.models import DeletedSecret, Person, RevealPolicy, RoleAssignment, ScopeKind, Secret, Vault
 from vaults.models.scope import Scoped
 
 Mode = RevealPolicy.Mode
@@ -92,6 +92,13 @@ def may_everywhere(person: Person | AnonymousUser, action: Action) -> Decision:
     if decision and not any(role.scope_kind == ScopeKind.EVERYTHING for role in _held(person, action)):
         return _no("no-role-here", f"Your roles that may do this ({action.label.lower()}) do not reach every vault.")
     return decision
+
+
+def may_within(person: Person | AnonymousUser, action: Action, vault: Vault) -> Decision:
+    """Decide for an act on some secret of a vault that is not named yet: a role on a part of it is enough."""
+    decision = may(person, action, vault)
+    part = next((role for role in _held(person, action) if role.vault_id == vault.pk), None)
+    return _yes(f"{part}.") if not decision and part else decision
 
 
 def _held(person: Person | AnonymousUser, action: Action) -> list[RoleAssignment]:
@@ -239,6 +246,35 @@ def require_secret(request: HttpRequest, action: Action, vault_name: str, name: 
     decision = may(request.user, action, secret.vault, secret.key)
     _enforce(request, action, ledger.Target(secret.vault.name, secret.key), decision, reason)
     return secret
+
+
+def require_within(request: HttpRequest, action: Action, name: str) -> Vault:
+    """The vault, for somebody who may do this to some secret in it. 404 when they may not know of it; else 403."""
+    vault = visible_vaults(request.user).select_related("subscription").filter(name=name.lower()).first()
+    if vault is None:
+        raise Http404("No such vault, or none that you may see.")
+    _enforce(request, action, ledger.Target(vault.name), may_within(request.user, action, vault))
+    return vault
+
+
+def require_name(request: HttpRequest, action: Action, vault: Vault, key: str, *, reason: str = "") -> None:
+    """Let an act on a secret that need not exist yet pass, or refuse it: recorded, then 403."""
+    _enforce(request, action, ledger.Target(vault.name, key), may(request.user, action, vault, key), reason)
+
+
+def visible_deleted(person: Person | AnonymousUser) -> QuerySet[DeletedSecret]:
+    """The deleted secrets whose metadata the person may see."""
+    return DeletedSecret.objects.filter(reach(person, a.SECRET_LIST))
+
+
+def require_deleted(request: HttpRequest, action: Action, vault_name: str, name: str) -> DeletedSecret:
+    """The deleted secret, for somebody who may do this to it. 404 when they may not know of it; else 403, recorded."""
+    seen = visible_deleted(request.user).select_related("vault__subscription")
+    item = seen.filter(vault__name=vault_name.lower(), key=name.lower()).first()
+    if item is None:
+        raise Http404("No such deleted secret, or none that you may see.")
+    require_name(request, action, item.vault, item.key)
+    return item
 
 
 def _enforce(request: HttpRequest, action: Action, target: ledger.Target, decision: Decision, reason: str = "") -> None:

@@ -43,7 +43,7 @@ def preview(new: RevealPolicy, groups: list[Group]) -> Preview:
         askers=0 if forbidden else len(askers),
         approvers=len(deciders),
         void=_void(_touched(new, narrower, "secret__")),
-        lacking="" if forbidden else _lacking(new, groups, deciders),
+        lacking="" if forbidden and not new.purge_approval else _lacking(new, groups, deciders),
         narrower=len(narrower),
     )
 

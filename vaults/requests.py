@@ -16,13 +16,14 @@ from django.db.models import Q
 from audit import clock, ledger
 from kvadmin import actions as a
 from kvadmin.actions import Action
-from vaults import notify, policy
+from vaults import notify, policy, purge_rules
 from vaults.approvers import approvers, counting_voters, enough, missing
 from vaults.models import CLOSED, OPEN, Person, RevealPolicy, RevealRequest, Secret, State, Vote
 from vaults.rules import Refusal, allow, commented
 
 Step = Callable[[RevealRequest, datetime], None]
 Kind = RevealRequest.Kind
+Act = RevealRequest.Act
 Use = RevealPolicy.Use
 
 
@@ -38,24 +39,25 @@ def ask(
     use: str = Use.ONCE,
     version: str = "",
     again: RevealRequest | None = None,
+    act: RevealRequest.Act = Act.REVEAL,
 ) -> RevealRequest:
     """Create a request that waits for its approvers. Raises Refusal with the cause, which is then on record."""
-    _settle_earlier(by, secret)
+    _settle_earlier(by, secret, act)
     try:
-        rule = askable(by, secret)
+        rule = purge_rules.askable(by, secret) if act == Act.PURGE else askable(by, secret)
         _fits(rule, minutes=minutes, use=use, ticket=ticket)
         return _create(
             actor, requester=by, secret=secret, policy=rule, reason=reason, ticket=ticket, minutes=minutes, use=use,
-            version=version, asked_again_from=again, uses_left=1 if use == Use.ONCE else None,
+            version=version, asked_again_from=again, uses_left=1 if use == Use.ONCE else None, act=act,
         )  # fmt: skip
     except Refusal as refusal:
         on_record(refusal, a.SECRET_REQUEST, actor, target(secret), reason)
         raise
 
 
-def _settle_earlier(by: Person, secret: Secret) -> None:
+def _settle_earlier(by: Person, secret: Secret, act: RevealRequest.Act) -> None:
     """A request of theirs that time or events have ended is no duplicate, though nobody has looked at it since."""
-    theirs = RevealRequest.objects.filter(requester=by, secret=secret, kind=Kind.APPROVAL, state__in=OPEN)
+    theirs = RevealRequest.objects.filter(requester=by, secret=secret, act=act, kind=Kind.APPROVAL, state__in=OPEN)
     for pk in theirs.values_list("pk", flat=True):
         with transaction.atomic():
             settle(locked(pk), clock.now())
@@ -103,7 +105,9 @@ def _create(actor: ledger.Actor, **fields: Any) -> RevealRequest:
 
 
 def _already(request: RevealRequest) -> str:
-    twin = RevealRequest.objects.filter(requester=request.requester, secret=request.secret, kind=Kind.APPROVAL)
+    twin = RevealRequest.objects.filter(
+        requester=request.requester, secret=request.secret, act=request.act, kind=Kind.APPROVAL
+    )
     return already_open(twin.exclude(state__in=CLOSED).values_list("pk", flat=True).first())
 
 
@@ -251,6 +255,14 @@ def _end(request: RevealRequest) -> datetime:
 
 def _void(request: RevealRequest) -> str:
     """Why the request no longer has a ground to stand on; empty when it has. An unreachable vault is not a reason."""
+    if why := purge_rules.void(request) if request.act == Act.PURGE else _void_reveal(request):
+        return why
+    if request.state != State.PENDING and not enough(request.policy, counting_voters(request)):
+        return "An approval no longer counts: somebody who gave it may not decide any more."
+    return ""
+
+
+def _void_reveal(request: RevealRequest) -> str:
     requester, secret = request.requester, request.secret
     if not requester.is_active or not policy.may(requester, a.SECRET_REQUEST, secret.vault, secret.key):
         return "The person who asked no longer holds a role here."
@@ -259,8 +271,6 @@ def _void(request: RevealRequest) -> str:
     rule = policy.policy_for(secret.vault, secret.key)
     if rule is None or rule.pk != request.policy_id:
         return "The policy here has changed."
-    if request.state != State.PENDING and not enough(rule, counting_voters(request)):
-        return "An approval no longer counts: somebody who gave it may not decide any more."
     return ""
 
 
@@ -402,4 +412,6 @@ def on_record(
     step: ledger.Move = ledger.NO_MOVE,
 ) -> None:
     """A refused attempt is a fact too."""
-    ledger.refuse(action, actor, where, code=refusal.code, note=refusal.sentence, reason=reason, move=step)
+    if not refusal.recorded:
+        ledger.refuse(action, actor, where, code=refusal.code, note=refusal.sentence, reason=reason, move=step)
+        refusal.recorded = True

@@ -201,6 +201,9 @@ WEEK = 7 * 1440
 ASKING = ("approvals_needed", "approver_groups", "use", "cap_minutes", "version_rule", "decide_minutes")
 
 
+DECIDING = ("approvals_needed", "approver_groups", "decide_minutes")  # what a purge needs of it as well
+
+
 class PolicyForm(ScopeForm):
     """How values somewhere may be revealed. An empty field is as the model has it; an unused one is ignored."""
 
@@ -238,8 +241,9 @@ class PolicyForm(ScopeForm):
         "sign_in_minutes",
         0,
         720,
-        "For showing and deciding. 0: any age.",
+        "For showing, deciding and purging. 0: any age.",
     )
+    purge_approval = forms.BooleanField(label="A purge needs these approvals, too", required=False)
     break_glass = forms.BooleanField(label="Break-glass is open here", required=False)
     break_glass_minutes = _minutes("Break-glass lasts, in minutes", "break_glass_minutes", 1, 240, "4 hours at most.")
 
@@ -260,11 +264,11 @@ class PolicyForm(ScopeForm):
 
     def _unused(self) -> list[str]:
         forbidden = self.cleaned_data.get("mode") == RevealPolicy.Mode.FORBIDDEN
-        glass = bool(self.cleaned_data.get("break_glass"))
-        unused = list(ASKING) if forbidden else []
+        glass, purge = (bool(self.cleaned_data.get(name)) for name in ("break_glass", "purge_approval"))
+        unused = [name for name in ASKING if not (purge and name in DECIDING)] if forbidden else []
         if not glass:
             unused.append("break_glass_minutes")
-        return [*unused, "ticket_pattern", "sign_in_minutes"] if forbidden and not glass else unused
+        return [*unused, "ticket_pattern", "sign_in_minutes"] if forbidden and not (glass or purge) else unused
 
     @property
     def groups(self) -> list[Group]:
@@ -280,5 +284,5 @@ class PolicyForm(ScopeForm):
 
 POLICY_COLUMNS = (
     "approvals_needed", "use", "cap_minutes", "version_rule", "decide_minutes", "ticket_pattern", "sign_in_minutes",
-    "break_glass", "break_glass_minutes",
+    "break_glass", "break_glass_minutes", "purge_approval",
 )  # fmt: skip

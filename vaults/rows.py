@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -26,11 +27,38 @@ _PER_STATEMENT = 200
 Facts = tuple[Any, ...]
 
 
-class VaultRows:
-    """The rows of one vault during one listing: `write` each batch, and `vanish` only after a complete listing."""
+def store(vault: Vault, properties: SecretProperties) -> None:
+    """Put what Azure answered to a write into the inventory at once: a new secret, or the newest version of one.
 
-    def __init__(self, vault: Vault) -> None:
+    The properties of an older version do not belong here. A list that was begun before this moment no longer counts
+    for this secret.
+    """
+    store_all(vault, [properties])
+
+
+def store_all(vault: Vault, found: Iterable[SecretProperties]) -> None:
+    """As `store`, for several secrets of one vault: two statements for all of them."""
+    facts = {secret.name.lower(): _facts(secret) for secret in found}
+    with transaction.atomic(savepoint=False):
+        _upsert(vault, facts)
+        Secret.objects.filter(vault=vault, key__in=facts).update(written_at=timezone.now())
+
+
+def forget(vault: Vault, key: str) -> None:
+    """Mark a secret as gone from Azure at once: it was deleted. Its row stays, as history."""
+    now = timezone.now()
+    Secret.objects.filter(vault=vault, key=key.lower()).update(written_at=now, vanished_at=now)
+
+
+class VaultRows:
+    """The rows of one vault during one listing: `write` each batch, and `vanish` only after a complete listing.
+
+    `began`: when the list was begun. What kvadmin itself has changed since then is newer than what the list says.
+    """
+
+    def __init__(self, vault: Vault, began: datetime | None = None) -> None:
         self.vault = vault
+        self._began = began or timezone.now()
         self._last: int | None = Secret.objects.filter(vault=vault).aggregate(last=Max("pk"))["last"]
         self._seen: set[int] = set()
 
@@ -38,7 +66,7 @@ class VaultRows:
         """Store a batch of Azure's list in one transaction; returns how many rows were new or different."""
         facts = {secret.name.lower(): _facts(secret) for secret in found if valid_name(secret.name)}
         with transaction.atomic():
-            if self._last is not None:
+            if self._last is not None or Secret.objects.filter(vault=self.vault).exists():
                 facts = self._different(facts)
             _upsert(self.vault, facts)
         return len(facts)
@@ -47,7 +75,7 @@ class VaultRows:
         """Mark the rows that the listing did not show; returns how many."""
         if self._last is None:
             return 0
-        live = Secret.objects.filter(vault=self.vault, vanished_at=None)
+        live = Secret.objects.filter(vault=self.vault, vanished_at=None).exclude(written_at__gte=self._began)
         before = live.filter(pk__lte=self._last).values_list("pk", flat=True)
         gone = [pk for pk in before.iterator() if pk not in self._seen]
         for start in range(0, len(gone), _PER_STATEMENT):
@@ -59,11 +87,11 @@ class VaultRows:
 
     def _different(self, facts: dict[str, Facts]) -> dict[str, Facts]:
         """Those that have no row yet, or another one."""
-        rows = Secret.objects.filter(vault=self.vault, key__in=facts).values_list("pk", "key", *FACTS)
+        rows = Secret.objects.filter(vault=self.vault, key__in=facts).values_list("pk", "key", "written_at", *FACTS)
         different = dict(facts)
-        for pk, key, *stored in rows:
+        for pk, key, written_at, *stored in rows:
             self._seen.add(pk)
-            if tuple(stored) == facts[key]:
+            if tuple(stored) == facts[key] or (written_at and written_at >= self._began):
                 del different[key]
         return different
 
@@ -72,7 +100,7 @@ def _facts(secret: SecretProperties) -> Facts:
     """The secret as its row holds it: texts cut to their columns, and without what a database refuses."""
     return (
         secret.name,
-        _plain(secret.content_type)[:255],
+        plain(secret.content_type)[:255],
         storable_tags(secret.tags),
         secret.enabled,
         secret.managed,
@@ -80,7 +108,7 @@ def _facts(secret: SecretProperties) -> Facts:
         secret.updated_on,
         secret.not_before,
         secret.expires_on,
-        _plain(secret.recovery_level)[:64],
+        plain(secret.recovery_level)[:64],
         secret.recoverable_days,
         None,
     )
@@ -93,11 +121,11 @@ _REFUSED = re.compile("[\x00\ud800-\udfff]")
 def storable_tags(tags: dict[str, str]) -> dict[str, str]:
     """The tags, with a mark in place of each character that no database takes."""
     if any(_REFUSED.search(text) for text in chain(tags, tags.values())):
-        return {_plain(tag): _plain(value) for tag, value in tags.items()}
+        return {plain(tag): plain(value) for tag, value in tags.items()}
     return tags
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     return _REFUSED.sub("\ufffd", text)
 
 

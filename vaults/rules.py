@@ -16,6 +16,8 @@ Eligible = Iterable[Person] | None
 class Refusal(Exception):
     """A verb that may not be done: by this person (403), now (409), or so (422). On record before it is raised."""
 
+    recorded = False  # once is enough, however many hands it passes through
+
     def __init__(self, code: str, sentence: str, status: int = 409, field: str = "") -> None:
         super().__init__(sentence)
         self.code, self.sentence, self.status, self.field = code, sentence, status, field

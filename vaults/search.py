@@ -180,6 +180,27 @@ def narrow(secrets: QuerySet[Secret], query: Query) -> QuerySet[Secret]:
     return secrets.filter(expiry(query.expiry)) if query.expiry else secrets
 
 
+def matching(live: QuerySet[Secret], query: Query, most: int) -> list[int]:
+    """The ids of at most `most` of the secrets in `live` that match; without a query, of all of them."""
+    found = _containing(live, query.needles)
+    if query.expiry:
+        found = found.filter(expiry(query.expiry))
+    return [pk for pk, _ in found[:most]]
+
+
+def in_state(secrets: QuerySet[Secret], state: str) -> QuerySet[Secret]:
+    """Those in the state that a list's filter names: expired, expiring, endless, disabled or managed; "" for any."""
+    if state in {"expired", "expiring"}:
+        return secrets.filter(expiry(state))
+    conditions = {"endless": Q(expires_on=None), "disabled": Q(enabled=False), "managed": Q(managed=True)}
+    return secrets.filter(conditions.get(state, Q()))
+
+
+def tagged(name: str, value: str = "") -> Q:
+    """Secrets with a tag of this name, whose value begins so, whatever the case."""
+    return Q(haystack__contains=f"{_TAG}{_clean(name)}={_clean(value)}")
+
+
 def expiry(state: str) -> Q:
     """Secrets that have expired, or that will within SOON."""
     now = timezone.now()

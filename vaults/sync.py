@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
@@ -22,11 +22,13 @@ from django.db.models import Q
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-from kvadmin.gateway import arm, keyvault
+from kvadmin.gateway import deleted, keyvault
+from kvadmin.gateway.deleted import DeletedProperties
+from kvadmin.gateway.diagnostics import Diagnostics, Workspaces, diagnostics
 from kvadmin.gateway.errors import GatewayError, error_for
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import SWEEP, Patience
-from vaults import discovery, health
+from vaults import described, discovery, health, limbo, warned
 from vaults.models import SyncRun, Vault
 from vaults.rows import VaultRows
 
@@ -102,17 +104,23 @@ def _sweep(run: SyncRun, patience: Patience) -> None:
     same_job = partial(bind_contextvars, **get_contextvars())  # what the threads log names the job, too
     with ThreadPoolExecutor(settings.KVADMIN_SYNC_PARALLEL, "sweep", same_job) as pool:
         _list_all(vaults, pool, reports, patience)
+        described.look_at_due(vaults, pool, run.started_at or timezone.now(), patience)
+    warned.renew()
 
 
 # --- Listing: one batch per thread and vault at a time ---------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Some pages of one vault. The last one says why it is: the list ended, or an error; and where logs go."""
+    """Some pages of one vault. The last one says why it is: the list ended, or an error; and where logs go.
+
+    `deleted`: the deleted secrets, which the last one of a whole list brings, or why there are none.
+    """
 
     secrets: list[SecretProperties]
     last: bool
     error: GatewayError | None = None
-    diagnostics: arm.Diagnostics | None = None
+    diagnostics: Diagnostics | None = None
+    deleted: list[DeletedProperties] | GatewayError | None = None
 
 
 @dataclass
@@ -124,9 +132,10 @@ class _Listing:
 
     vault: Vault
     patience: Patience
-    workspaces: arm.Workspaces
+    workspaces: Workspaces
     pages: Iterator[list[SecretProperties]] = field(default_factory=lambda: iter(()))
     deadline: float = 0.0
+    began: datetime | None = None
     rows: VaultRows | None = None
     over: bool = False
 
@@ -142,10 +151,12 @@ class _Listing:
         except Exception as error:  # noqa: BLE001 - a fault of our own in one vault must not end the whole sweep
             logger.error("sweep of %s: %s", self.vault.name, type(error).__name__)
             return _Batch(secrets, last=True, error=error_for("bad-answer"))
-        return _Batch(secrets, last=ended, diagnostics=self._diagnostics() if ended else None)
+        if not ended:
+            return _Batch(secrets, last=False)
+        return _Batch(secrets, last=True, diagnostics=self._diagnostics(), deleted=self._deleted())
 
     def _begin(self) -> None:
-        self.deadline = time.monotonic() + VAULT_SECONDS
+        self.began, self.deadline = timezone.now(), time.monotonic() + VAULT_SECONDS
         self.pages = keyvault.list_properties_of_secrets(self.vault.uri, patience=self.patience)
 
     def _fill(self, secrets: list[SecretProperties]) -> bool:
@@ -158,12 +169,24 @@ class _Listing:
                 raise error_for("timeout", sentence="Listing took too long and was cut off in the middle.")
         return count < PAGES
 
-    def _diagnostics(self) -> arm.Diagnostics | None:
+    def _deleted(self) -> list[DeletedProperties] | GatewayError:
+        """The deleted secrets. They are few: what is purged or recovered is none any more. Their error stays theirs."""
+        found: list[DeletedProperties] = []
+        try:
+            for page in deleted.list_deleted_secrets(self.vault.uri, patience=self.patience):
+                found += page
+                if time.monotonic() > self.deadline:
+                    raise error_for("timeout", sentence="Listing the deleted secrets took too long and was cut off.")
+        except GatewayError as error:
+            return error
+        return found
+
+    def _diagnostics(self) -> Diagnostics | None:
         """Where the access log goes; None when nobody can say now, and then what was known stays."""
         if not self.vault.resource_id:
             return None
         try:
-            return arm.diagnostics(self.vault.resource_id, known=self.workspaces, patience=self.patience)
+            return diagnostics(self.vault.resource_id, known=self.workspaces, patience=self.patience)
         except GatewayError:
             return None
 
@@ -183,7 +206,7 @@ class _Listing:
             health.failed(self.vault, error_for("bad-answer", sentence=NOT_STORED, advice=LOOK), timezone.now())
 
     def _write(self, batch: _Batch, run: SyncRun) -> None:
-        self.rows = self.rows or VaultRows(self.vault)
+        self.rows = self.rows or VaultRows(self.vault, self.began)
         run.secrets_seen += len(batch.secrets)
         run.secrets_written += self.rows.write(batch.secrets)
         if batch.last:
@@ -199,13 +222,15 @@ class _Listing:
             health.failed(self.vault, batch.error, now)
         if batch.diagnostics is not None:
             health.logged(self.vault, batch.diagnostics)
+        if batch.deleted is not None:
+            limbo.listed(self.vault, batch.deleted, self.began or now)
         run.secrets_vanished += vanished
         run.vaults_done += batch.error is None
         run.vaults_failed += batch.error is not None
 
 
 def _list_all(vaults: list[Vault], pool: ThreadPoolExecutor, reports: _Reports, patience: Patience) -> None:
-    workspaces: arm.Workspaces = {}
+    workspaces: Workspaces = {}
     waiting = deque(_Listing(vault, patience, workspaces) for vault in vaults)
     active: dict[Future[_Batch], _Listing] = {}
     while waiting or active:

@@ -13,10 +13,11 @@ from django.utils import timezone
 from audit import backfill, findings, ingest
 from audit.models import Backfill, Watermark
 from kvadmin.jobs.api import task
-from vaults import membership, requests, sync
+from vaults import backup_run, backups, bulk, membership, requests, restore_run, sync
 from vaults.inventory import StoredInventory
 from vaults.models import LogState, SyncRun, Vault
 from vaults.notices import jobs as notices
+from vaults.notices import reminders
 
 
 @task
@@ -65,6 +66,39 @@ def backfill_audit(run_id: int) -> int:
 
 
 @task
+def run_bulk(batch_id: int, turn: int) -> int:
+    """Does what is left of a change of many secrets; how many items are over. Not retried: a person sees why it failed.
+
+    `turn` tells a job that was overtaken: a batch that was stopped and goes on is queued anew.
+    """
+    batch = bulk.run(batch_id, turn)
+    return batch.over if batch else 0
+
+
+@task
+def back_up_vault(batch_id: int, turn: int) -> int:
+    """Makes what is left of a whole-vault backup; how many secrets are over. Not retried: a person sees why it failed.
+
+    A worker that takes it over from a dead one goes on where that one was.
+    """
+    batch = backup_run.run(batch_id, turn)
+    return batch.over if batch else 0
+
+
+@task
+def restore_vault(batch_id: int, turn: int) -> int:
+    """Restores what is left of an archive that somebody has opened; how many secrets are over. Not retried."""
+    batch = restore_run.run(batch_id, turn)
+    return batch.over if batch else 0
+
+
+@task
+def prune_archives() -> int:
+    """Removes archives that have expired, and what waited too long to be restored; how many there were."""
+    return backups.prune()
+
+
+@task
 def settle_requests() -> int:
     """Puts on record which requests time or events have ended, and tells whom it concerns; how many there were."""
     return requests.settle_all()
@@ -72,8 +106,9 @@ def settle_requests() -> int:
 
 @task
 def send_digest() -> int:
-    """Queues the daily digest of expiring secrets for everybody who gets one; how many those are."""
-    return notices.queue_digests()
+    """Queues the daily digest of expiring secrets for everybody who gets one, and a look at whom to remind of what;
+    how many of both there are."""
+    return notices.queue_digests() + reminders.queue_reminders()
 
 
 @task

@@ -114,7 +114,8 @@ def _request(asked: Question) -> tuple[RevealRequest | None, State | None, str]:
     """The latest request of the person for the secret, and how it stands at this moment."""
     if asked.secret is None:
         return None, None, ""
-    theirs = RevealRequest.objects.filter(requester=asked.person, secret=asked.secret).select_related("policy")
+    theirs = RevealRequest.objects.filter(requester=asked.person, secret=asked.secret, act=RevealRequest.Act.REVEAL)
+    theirs = theirs.select_related("policy")
     request = theirs.first()
     if request is None:
         return None, None, ""

@@ -11,7 +11,10 @@ Mode = RevealPolicy.Mode
 
 def policy_words(rule: RevealPolicy, groups: Iterable[str]) -> list[str]:
     """One short sentence for each thing that the policy asks; `groups` are the names of its approver groups."""
-    said = [*_values(rule, list(groups)), *_form(rule)]
+    names = list(groups)
+    said = [*_values(rule, names), *_form(rule)]
+    if rule.purge_approval:
+        said.append(f"A purge needs {_approvals(rule, names)}.")
     if rule.break_glass:
         said.append(f"Break-glass is open, for {span(rule.break_glass_minutes)}.")
     return said
@@ -20,7 +23,7 @@ def policy_words(rule: RevealPolicy, groups: Iterable[str]) -> list[str]:
 def _values(rule: RevealPolicy, groups: list[str]) -> list[str]:
     if rule.mode == Mode.FORBIDDEN:
         return ["Values are never shown."]
-    approvals = f"{_number(max(rule.approvals_needed, len(groups)))}{_each(groups)}"
+    approvals = _approvals(rule, groups)
     if rule.mode == Mode.DIRECT:
         first = f"Secrets Users see values directly; others after {approvals}."
     else:
@@ -33,6 +36,10 @@ def _values(rule: RevealPolicy, groups: list[str]) -> list[str]:
     return [first, f"{use}; at most {span(rule.cap_minutes)}.", version, decide]
 
 
+def _approvals(rule: RevealPolicy, groups: list[str]) -> str:
+    return f"{_number(max(rule.approvals_needed, len(groups)))}{_each(groups)}"
+
+
 def _number(approvals: int) -> str:
     return "1 approval" if approvals == 1 else f"{approvals} approvals"
 
@@ -43,7 +50,7 @@ def _each(groups: list[str]) -> str:
 
 def _form(rule: RevealPolicy) -> list[str]:
     said = []
-    if rule.ticket_pattern and (rule.mode != Mode.FORBIDDEN or rule.break_glass):
+    if rule.ticket_pattern and (rule.mode != Mode.FORBIDDEN or rule.break_glass or rule.purge_approval):
         said.append(f"The ticket looks like {rule.ticket_pattern}.")
     if rule.sign_in_minutes:
         said.append(f"The sign-in is at most {span(rule.sign_in_minutes)} old.")

@@ -111,7 +111,7 @@ def _send(lines: Iterator[str], act: ledger.Attempt) -> StreamingHttpResponse:
 
 
 def _cells(line: Line) -> Iterable[Any]:
-    version = line.version or "every version (backup)"
+    version = line.version or ("every version (backup through kvadmin)" if line.backed_up else "every version (backup)")
     since = line.at if line.state in {"rotated", "gone"} else None
     return (
         line.vault, line.secret, version, line.label, since, line.why, line.first_read, line.last_read, line.around,

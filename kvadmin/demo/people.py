@@ -6,6 +6,7 @@ from typing import Any
 
 from audit import ledger, names
 from kvadmin.emulator.seed_access import PIPELINE, SETTLEMENT
+from kvadmin.emulator.seed_rights import GROUPS
 from kvadmin.sign_in import DEMO_ACCOUNTS
 from vaults import roles
 from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind, Vault
@@ -34,14 +35,19 @@ ROLES: tuple[tuple[str, Role, str], ...] = (
     ("officer", Role.SECRETS_OFFICER, ""),
     ("oncall", Role.BREAK_GLASS_HOLDER, ""),
     ("oncall", Role.READER, ""),
+    ("oncall", Role.PURGE_OPERATOR, ""),
     ("auditor", Role.AUDITOR, ""),
 )
 # In production an approval is needed, for one vault two of them, for one none, and for one nothing helps. In an
-# emergency, production's glass can be broken.
+# emergency, production's glass can be broken. Purging in production needs an approval, too.
 EMERGENCY = {"break_glass": True, "break_glass_minutes": 15}
 POLICIES: tuple[tuple[RevealPolicy.Mode, str, dict[str, Any]], ...] = (
     (RevealPolicy.Mode.DIRECT, "", {}),
-    (RevealPolicy.Mode.APPROVAL, "environment:prod", {"use": RevealPolicy.Use.WINDOW, **EMERGENCY}),
+    (
+        RevealPolicy.Mode.APPROVAL,
+        "environment:prod",
+        {"use": RevealPolicy.Use.WINDOW, "purge_approval": True, **EMERGENCY},
+    ),
     (
         RevealPolicy.Mode.APPROVAL,
         "vault:identity-prod",
@@ -75,8 +81,12 @@ def give_roles_and_set_policies() -> None:
 
 
 def fill_in_names() -> None:
-    """Of programs that Azure's log knows by an id only; as `admin`, on record. One stays without, to be filled in."""
+    """Of programs that Azure's log knows by an id only, and of groups that it never tells of; as `admin`, on record.
+
+    One stays without, to be filled in.
+    """
     rows = [names.Named(one.object_id, one.name, names.Kind.APP) for one in (PIPELINE, SETTLEMENT)]
+    rows += [names.Named(one.object_id, one.name, names.Kind.GROUP) for one in GROUPS]
     names.fill(actor(named("admin")), rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 
 from kvadmin.emulator.answers import HELP, Refusal
 from kvadmin.emulator.http import Request
@@ -59,24 +60,41 @@ def authorize(caller: Caller, action: str, permission: str, name: str) -> str:
     """The id of the role assignment that allows it ("" in an access-policy vault); raises the 403 otherwise."""
     if not caller.vault.public_network and not caller.vault.private_link:
         raise by_connection(caller)
+    if not _let_in(caller.vault, caller.identity.address):
+        raise by_firewall(caller)
     if not caller.vault.rbac:
         return _by_access_policy(caller, permission)
-    scope = _resource(caller.vault, name)
+    scope = _resource(caller.vault, action, name)
     found = caller.azure.assignments.data_action(caller.identity.object_id, action, scope)
     if found is None:
         raise by_rbac(caller, action, name)
     return found.id
 
 
+def _let_in(vault: Vault, address: str) -> bool:
+    if vault.default_action == "Allow" or vault.private_link:
+        return True
+    return any(ip_address(address) in ip_network(rule) for rule in vault.ip_rules)
+
+
 def _by_access_policy(caller: Caller, permission: str) -> str:
     held = caller.vault.access_policies.get(caller.identity.object_id, frozenset())
-    if not held & {permission, "all"}:
+    kind, _ = kind_and_verb(permission)
+    if not held & {permission, "all" if kind == "secrets" else f"{kind}/all"}:
         raise by_access_policy(caller, permission)
     return ""
 
 
-def _resource(vault: Vault, name: str) -> str:
-    return vault.resource_id.lower() + (f"/secrets/{name.lower()}" if name else "")
+def kind_and_verb(permission: str) -> tuple[str, str]:
+    """The two parts of a permission: "keys/list" is keys and list, and "list" is secrets and list."""
+    kind, _, verb = permission.rpartition("/")
+    return kind or "secrets", verb
+
+
+def _resource(vault: Vault, action: str, name: str) -> str:
+    """What an action such as Microsoft.KeyVault/vaults/keys/read is about: the vault, or one object in it."""
+    collection = action.split("/")[2].replace("keyrotationpolicies", "keys")
+    return vault.resource_id.lower() + (f"/{collection}/{name.lower()}" if name else "")
 
 
 def by_rbac(caller: Caller, action: str, name: str) -> Refusal:
@@ -87,7 +105,7 @@ def by_rbac(caller: Caller, action: str, name: str) -> Refusal:
         "please observe propagation time.",
         f"Caller: {caller.label}",
         f"Action: '{action}'",
-        f"Resource: '{_resource(caller.vault, name)}'",
+        f"Resource: '{_resource(caller.vault, action, name)}'",
         "Assignment: (not found)",
         "DenyAssignmentId: null",
         "DecisionReason: 'DeniedWithNoValidRBAC' ",
@@ -100,8 +118,9 @@ def by_rbac(caller: Caller, action: str, name: str) -> Refusal:
 def by_access_policy(caller: Caller, permission: str) -> Refusal:
     """403: no access policy gives the permission."""
     who = caller.label.replace(";iss=", ";numgroups=0;iss=")
+    kind, verb = kind_and_verb(permission)
     message = (
-        f"The user, group or application '{who}' does not have secrets {permission} permission on key vault "
+        f"The user, group or application '{who}' does not have {kind} {verb} permission on key vault "
         f"'{caller.place}'. {HELP}2125287"
     )
     return Refusal(403, "Forbidden", message, "AccessDenied")

@@ -46,6 +46,13 @@ def secret_not_found(what: str) -> Refusal:
     return Refusal(404, "SecretNotFound", message)
 
 
+def not_found(kind: str, what: str) -> Refusal:
+    """404 for a key or a certificate (`kind`) that the vault does not hold."""
+    hint = f"If you recently deleted this {kind} you may be able to recover it using the correct recovery command."
+    message = f"A {kind} with (name/id) {what} was not found in this key vault. {hint} {HELP}2125182"
+    return Refusal(404, f"{kind.capitalize()}NotFound", message)
+
+
 def deleted_not_found(name: str) -> Refusal:
     """404 for a deleted secret that is not there, or not yet."""
     return Refusal(404, "SecretNotFound", f"Deleted Secret not found: {name}")

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from kvadmin.emulator import answers, armjson, graph
+from kvadmin.emulator import answers, armjson, authorization, graph
 from kvadmin.emulator.answers import Refusal
 from kvadmin.emulator.faults import ARM
 from kvadmin.emulator.http import Request, Response, json_response
 from kvadmin.emulator.identities import Identity, audience_of, from_token
-from kvadmin.emulator.roles import SEE_VAULTS
+from kvadmin.emulator.roles import SEE_EVERYTHING, SEE_ROLES, SEE_VAULTS
 from kvadmin.emulator.state import Azure, Subscription, Vault
 
 PAGE = 100
 PROVIDER = "/providers/Microsoft.KeyVault/vaults"
 SETTINGS = "/providers/Microsoft.Insights/diagnosticSettings"
+ASSIGNMENTS = "/providers/Microsoft.Authorization/roleAssignments"
+DEFINITIONS = authorization.DEFINITIONS
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,14 @@ def list_vaults(call: Call) -> Response:
 def _vault_page(call: Call, vaults: list[Vault], following: int) -> Response:
     if not vaults:
         return json_response(200, {"value": []})
+    link = _next(call, following)
+    return json_response(200, {"value": [armjson.vault(call.azure, v) for v in vaults], "nextLink": link})
+
+
+def _next(call: Call, following: int) -> str:
     version = call.request.query["api-version"]
     token = base64.urlsafe_b64encode(str(following).encode()).decode()
-    link = f"https://{call.request.host}{call.request.path}?api-version={version}&$skiptoken={token}"
-    return json_response(200, {"value": [armjson.vault(call.azure, v) for v in vaults], "nextLink": link})
+    return f"https://{call.request.host}{call.request.path}?api-version={version}&$skiptoken={token}"
 
 
 def _offset(token: str) -> int:
@@ -147,16 +153,56 @@ def _offset(token: str) -> int:
         raise Refusal(400, "InvalidSkipToken", "The $skiptoken is invalid.") from None
 
 
+def get_vault(call: Call) -> Response:
+    """GET a vault."""
+    vault = _vault(call, SEE_VAULTS, "Microsoft.KeyVault/vaults/read")
+    return json_response(200, armjson.vault(call.azure, vault))
+
+
 def list_settings(call: Call) -> Response:
     """GET {vaultId}/providers/Microsoft.Insights/diagnosticSettings."""
-    _require_api_version(call)
-    vault = call.azure.vaults.get(call.parts["vault"])
-    if vault is None or not call.request.path.lower().startswith(vault.resource_id.lower() + "/"):
-        raise _not_found("Microsoft.KeyVault/vaults", call.parts["vault"], call.parts["group"])
-    if not call.azure.can_read(call.identity, vault.resource_id):
-        raise _forbidden(call, "Microsoft.Insights/diagnosticSettings/read", vault.resource_id)
+    vault = _vault(call, SEE_EVERYTHING, "Microsoft.Insights/diagnosticSettings/read")
     settings = [armjson.diagnostic_setting(call.azure, vault)] if vault.workspace or vault.storage_account else []
     return json_response(200, {"value": settings})
+
+
+def _vault(call: Call, right: str, action: str) -> Vault:
+    """The vault of the path, for a caller who has the right there; raises the 404 or the 403."""
+    _require_api_version(call)
+    vault = call.azure.vaults.get(call.parts["vault"])
+    if vault is None or not f"{call.request.path.lower()}/".startswith(vault.resource_id.lower() + "/"):
+        raise _not_found("Microsoft.KeyVault/vaults", call.parts["vault"], call.parts["group"])
+    if not call.azure.can_read(call.identity, vault.resource_id, right):
+        raise _forbidden(call, action, vault.resource_id)
+    return vault
+
+
+def list_assignments(call: Call) -> Response:
+    """GET {vaultId}/providers/Microsoft.Authorization/roleAssignments, perhaps with $filter=atScope()."""
+    _require_api_version(call)
+    scope = call.request.path[: -len(ASSIGNMENTS)]
+    if call.parts["vault"] not in call.azure.vaults:
+        raise _not_found("Microsoft.KeyVault/vaults", call.parts["vault"], call.parts["group"])
+    if not call.azure.assignments.action(call.identity.object_id, SEE_ROLES, scope.lower()):
+        raise _forbidden(call, SEE_ROLES, scope)
+    below = call.request.query.get("$filter", "") != "atScope()"
+    start = _offset(call.request.query.get("$skiptoken", ""))
+    rows = authorization.assignments_at(call.azure, scope.lower(), below=below)
+    more = _next(call, start + PAGE) if start + PAGE < len(rows) else None
+    return json_response(200, {"value": rows[start : start + PAGE], "nextLink": more})
+
+
+def get_definition(call: Call) -> Response:
+    """GET {subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}."""
+    _require_api_version(call)
+    scope = f"/subscriptions/{call.parts['subscription']}"
+    if not call.azure.assignments.touches(call.identity.object_id, scope):
+        raise _forbidden(call, "Microsoft.Authorization/roleDefinitions/read", scope)
+    found = authorization.definition(call.azure, call.parts["role"], scope)
+    if found is None:
+        message = f"The specified role definition with ID '{call.parts['role']}' does not exist."
+        raise Refusal(404, "RoleDefinitionDoesNotExist", message)
+    return json_response(200, found)
 
 
 def get_workspace(call: Call) -> Response:
@@ -218,6 +264,9 @@ ROUTES: tuple[Route, ...] = (
     _route_of("ResourceGraph", "POST", "/providers/Microsoft.ResourceGraph/resources", query_graph),
     _route_of("Subscriptions", "GET", "/subscriptions", list_subscriptions),
     _route_of("Vaults", "GET", "/subscriptions/{subscription}" + PROVIDER, list_vaults),
+    _route_of("Vault", "GET", GROUP + PROVIDER + "/{vault}", get_vault),
+    _route_of("RoleAssignments", "GET", GROUP + PROVIDER + "/{vault}" + ASSIGNMENTS, list_assignments),
+    _route_of("RoleDefinition", "GET", "/subscriptions/{subscription}" + DEFINITIONS + "{role}", get_definition),
     _route_of("DiagnosticSettings", "GET", GROUP + PROVIDER + "/{vault}" + SETTINGS, list_settings),
     _route_of("Workspace", "GET", WORKSPACE, get_workspace),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kvadmin.emulator import graph
+from kvadmin.emulator.access import kind_and_verb
 from kvadmin.emulator.state import Azure, Subscription, Vault, Workspace
 
 
@@ -35,6 +36,12 @@ def vault(azure: Azure, vault: Vault) -> dict[str, Any]:
     }
     properties |= {"enableRbacAuthorization": True} if vault.rbac else {}
     properties |= {"enablePurgeProtection": True} if vault.purge_protection else {}
+    properties |= {"enabledForTemplateDeployment": True} if vault.template_deployment else {}
+    properties |= {"networkAcls": _network_acls(vault)} if vault.ip_rules or vault.default_action == "Deny" else {}
+    if vault.private_endpoints:
+        properties["privateEndpointConnections"] = [
+            _connection(vault, *entry) for entry in sorted(vault.private_endpoints.items())
+        ]
     return {
         "id": vault.resource_id,
         "name": vault.name,
@@ -45,8 +52,33 @@ def vault(azure: Azure, vault: Vault) -> dict[str, Any]:
     }
 
 
+def _network_acls(vault: Vault) -> dict[str, Any]:
+    rules = [{"value": rule} for rule in vault.ip_rules]
+    return {
+        "bypass": "AzureServices",
+        "defaultAction": vault.default_action,
+        "ipRules": rules,
+        "virtualNetworkRules": [],
+    }
+
+
+def _connection(vault: Vault, name: str, status: str) -> dict[str, Any]:
+    group = f"/subscriptions/{vault.subscription_id}/resourceGroups/{vault.resource_group}"
+    return {
+        "id": f"{vault.resource_id}/privateEndpointConnections/{name}",
+        "properties": {
+            "provisioningState": "Succeeded",
+            "privateEndpoint": {"id": f"{group}/providers/Microsoft.Network/privateEndpoints/{name}"},
+            "privateLinkServiceConnectionState": {"status": status, "actionsRequired": "None"},
+        },
+    }
+
+
 def _access_policy(azure: Azure, object_id: str, permissions: frozenset[str]) -> dict[str, Any]:
-    held = {"keys": [], "secrets": sorted(permissions), "certificates": [], "storage": []}
+    held: dict[str, list[str]] = {"keys": [], "secrets": [], "certificates": [], "storage": []}
+    for permission in sorted(permissions):
+        kind, verb = kind_and_verb(permission)
+        held[kind].append(verb)
     return {"tenantId": azure.tenant_id, "objectId": object_id, "permissions": held}
 
 

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 from uuid import uuid4
 
-from kvadmin.emulator import access, answers, rules
+from kvadmin.emulator import access, answers, rate, rules
 from kvadmin.emulator.access import Caller
 from kvadmin.emulator.answers import Refusal
 from kvadmin.emulator.bundles import secret_id
+from kvadmin.emulator.calls import Call, Operation
 from kvadmin.emulator.faults import Fault, NetworkError
 from kvadmin.emulator.http import Request, Response
-from kvadmin.emulator.operations import OPERATIONS, Call, Operation
+from kvadmin.emulator.objects import Certificate, Key
+from kvadmin.emulator.operations import OPERATIONS
 from kvadmin.emulator.state import AuditRow, Azure, Vault
+from kvadmin.emulator.store import Secret
 
 # Before anybody is known, only the way to the vault can be broken.
 NETWORK_FAULTS = frozenset({"dns", "reset"})
@@ -99,6 +102,7 @@ def _perform(exchange: Exchange) -> Response:
         exchange.operation = None
         raise Refusal(405, "MethodNotAllowed", f"HTTP {exchange.request.method} not allowed")
     _raise_fault(exchange, exchange.caller, operation)
+    rate.count(exchange.vault, exchange.azure.clock.now())
     rules.check_api_version(exchange.request)
     if "name" in operation.path.groupindex:
         rules.check_name(exchange.name)
@@ -120,11 +124,22 @@ def _run(exchange: Exchange, operation: Operation) -> Response:
 
 def _failed_object(exchange: Exchange) -> str:
     """The log's id for a request that names an object and does not get to a version of it. Lists name none."""
-    if exchange.operation is None or exchange.operation.name == "SecretListVersions":
+    if exchange.operation is None or exchange.operation.name.endswith("ListVersions"):
         return ""
     collection = exchange.request.path.split("/")[1]
-    secret = exchange.vault.secrets.get(exchange.name)
-    return secret_id(exchange.vault, secret.name if secret else exchange.name, collection=collection)
+    return secret_id(exchange.vault, _spelt(exchange.vault, collection, exchange.name), collection=collection)
+
+
+def _spelt(vault: Vault, collection: str, name: str) -> str:
+    """The name in the casing in which the vault keeps it."""
+    found: Secret | Key | Certificate | None
+    if collection == "keys":
+        found = vault.keys.get(name.lower())
+    elif collection == "certificates":
+        found = vault.certificates.get(name.lower())
+    else:
+        found = vault.secrets.get(name)
+    return found.name if found else name
 
 
 def _raise_fault(exchange: Exchange, caller: Caller, operation: Operation) -> None:

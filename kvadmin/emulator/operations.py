@@ -1,74 +1,19 @@
-"""The operations on secrets, by the names that the audit log gives them."""
+"""The operations on secrets, by the names that the audit log gives them; and the table of all operations."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
-from kvadmin.emulator import answers, backup, rules
-from kvadmin.emulator.bundles import (
-    bundle,
-    deleted_bundle,
-    deleted_item,
-    item,
-    list_page,
-    secret_id,
-    version_id,
-    version_item,
-)
-from kvadmin.emulator.http import JSON_TYPE, Request, Response, json_response
+from kvadmin.emulator import answers, backup, certificates, keys, rules
+from kvadmin.emulator.bundles import bundle, deleted_bundle, deleted_item, item, secret_id, version_id, version_item
+from kvadmin.emulator.calls import Call, list_answer, marker_of, operation
+from kvadmin.emulator.http import Response, json_response
 from kvadmin.emulator.roles import DATA_ACTION, GET, PURGE, READ_METADATA
-from kvadmin.emulator.state import Azure, Vault
-from kvadmin.emulator.store import Deleted, Secret, Version, page
+from kvadmin.emulator.store import Secret, Version, page
 
 BACKUP_VERSIONS = 500
-
-
-@dataclass
-class Call:
-    """One authorized request. `object_id` is what the audit log will name as the object, "" for nothing."""
-
-    azure: Azure
-    vault: Vault
-    request: Request
-    name: str
-    version: str
-    now: datetime
-    endless: bool = False
-    object_id: str = field(default="")
-
-    @property
-    def secret(self) -> Secret:
-        """The live secret that is meant; raises the 404."""
-        secret = self.vault.secrets.get(self.name)
-        if secret is None or (secret.readable_from or self.now) > self.now:
-            raise answers.secret_not_found(self.name)
-        return secret
-
-    @property
-    def one_version(self) -> tuple[Secret, Version]:
-        """The version that is meant, the newest without one; raises the 404."""
-        secret = self.secret
-        version = secret.versions.get(self.version.lower()) if self.version else secret.latest
-        if version is None:
-            raise answers.secret_not_found(f"{self.name}/{self.version}")
-        return secret, version
-
-    @property
-    def deleted(self) -> Deleted:
-        """The deleted secret that is meant; raises the 409 while Azure is not done deleting, and the 404."""
-        entry = self.vault.secrets.deleted(self.name, self.now)
-        if entry is None:
-            raise answers.deleted_not_found(self.name)
-        if entry.visible_from > self.now:
-            raise answers.being_deleted(self.name)
-        return entry
 
 
 def _answer(call: Call, secret: Secret, version: Version, *, value: bool) -> Response:
@@ -124,12 +69,12 @@ def update_secret(call: Call) -> Response:
 def list_secrets(call: Call) -> Response:
     """A page of secrets by name, which is no order that Azure promises."""
     size = rules.page_size(call.request)
-    marker, skipped = _marker(call.request)
+    marker, skipped = marker_of(call.request)
     secrets, following = call.vault.secrets.page(marker, size)
     if call.vault.empty_pages and not following and not skipped:
-        return _page(call, [], {"NextMarker": marker, "Skipped": True}, size)
+        return list_answer(call, [], {"NextMarker": marker, "Skipped": True}, size)
     items = [item(call.vault, secret) for secret in secrets]
-    return _page(call, items, {"NextMarker": following} if following else None, size)
+    return list_answer(call, items, {"NextMarker": following} if following else None, size)
 
 
 def list_versions(call: Call) -> Response:
@@ -137,42 +82,18 @@ def list_versions(call: Call) -> Response:
     size = rules.page_size(call.request)
     secret = call.vault.secrets.get(call.name)
     versions = secret.versions if secret else {}
-    ids, following = page(sorted(versions), _marker(call.request)[0], size)
+    ids, following = page(sorted(versions), marker_of(call.request)[0], size)
     items = [version_item(call.vault, secret, versions[key]) for key in ids] if secret else []
-    return _page(call, items, {"NextMarker": following} if following else None, size)
+    return list_answer(call, items, {"NextMarker": following} if following else None, size)
 
 
 def list_deleted(call: Call) -> Response:
     """A page of deleted secrets by name."""
     size = rules.page_size(call.request)
     entries = {entry.secret.name.lower(): entry for entry in call.vault.secrets.all_deleted(call.now)}
-    names, following = page(sorted(entries), _marker(call.request)[0], size)
+    names, following = page(sorted(entries), marker_of(call.request)[0], size)
     items = [json.dumps(deleted_item(call.vault, entries[name])).encode() for name in names]
-    return _page(call, items, {"NextMarker": following} if following else None, size)
-
-
-def _page(call: Call, items: list[bytes], token: dict[str, Any] | None, size: int) -> Response:
-    """A page with the link to the next one, port and all as Azure writes it; an endless list links to its start."""
-    token = {"NextMarker": ""} if call.endless else token
-    link = None
-    if token is not None:
-        skip = base64.urlsafe_b64encode(json.dumps(token, separators=(",", ":")).encode()).decode().rstrip("=")
-        version = call.request.query["api-version"]
-        query = f"api-version={version}&$skiptoken={skip}&maxresults={size}"
-        link = f"https://{call.vault.host}:443{call.request.path}?{query}"
-    return Response(200, {"Content-Type": JSON_TYPE}, list_page(items, link))
-
-
-def _marker(request: Request) -> tuple[str, bool]:
-    """Where the page starts, and whether its empty predecessor was given already."""
-    text = request.query.get("$skiptoken", "")
-    if not text:
-        return "", False
-    try:
-        token = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return str(token["NextMarker"]), bool(token.get("Skipped"))
-    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
-        raise answers.bad_parameter("The request URI contains an invalid $skiptoken.") from None
+    return list_answer(call, items, {"NextMarker": following} if following else None, size)
 
 
 def delete_secret(call: Call) -> Response:
@@ -237,41 +158,24 @@ def restore_secret(call: Call) -> Response:
     return json_response(200, bundle(call.vault, secret, secret.latest))
 
 
-@dataclass(frozen=True)
-class Operation:
-    """An operation: its name in the log, its place on the wire, and what a caller needs for it."""
-
-    name: str
-    method: str
-    path: re.Pattern[str]
-    data_action: str
-    permission: str
-    run: Callable[[Call], Response]
-
-
-def _operation(
-    name: str, method: str, path: str, data_action: str, permission: str, run: Callable[[Call], Response]
-) -> Operation:
-    pattern = path.replace("{n}", "(?P<name>[^/]*)").replace("{v}", "(?P<version>[^/]*)")
-    return Operation(name, method, re.compile(pattern), data_action, permission, run)
-
-
 def _action(verb: str) -> str:
     return f"{DATA_ACTION}{verb}/action"
 
 
 # The first that fits is meant, so "/secrets/restore" with POST comes before names.
 OPERATIONS = (
-    _operation("SecretRestore", "POST", "/secrets/restore", _action("restore"), "restore", restore_secret),
-    _operation("SecretSet", "PUT", "/secrets/{n}", _action("setSecret"), "set", set_secret),
-    _operation("SecretList", "GET", "/secrets/?", READ_METADATA, "list", list_secrets),
-    _operation("SecretListVersions", "GET", "/secrets/{n}/versions/?", READ_METADATA, "list", list_versions),
-    _operation("SecretGet", "GET", "/secrets/{n}(?:/{v})?", GET, "get", get_secret),
-    _operation("SecretUpdate", "PATCH", "/secrets/{n}(?:/{v})?", _action("update"), "set", update_secret),
-    _operation("SecretBackup", "POST", "/secrets/{n}/backup", _action("backup"), "backup", backup_secret),
-    _operation("SecretDelete", "DELETE", "/secrets/{n}", DATA_ACTION + "delete", "delete", delete_secret),
-    _operation("SecretListDeleted", "GET", "/deletedsecrets/?", READ_METADATA, "list", list_deleted),
-    _operation("SecretGetDeleted", "GET", "/deletedsecrets/{n}", READ_METADATA, "get", get_deleted),
-    _operation("SecretPurge", "DELETE", "/deletedsecrets/{n}", PURGE, "purge", purge_secret),
-    _operation("SecretRecover", "POST", "/deletedsecrets/{n}/recover", _action("recover"), "recover", recover_secret),
+    operation("SecretRestore", "POST", "/secrets/restore", _action("restore"), "restore", restore_secret),
+    operation("SecretSet", "PUT", "/secrets/{n}", _action("setSecret"), "set", set_secret),
+    operation("SecretList", "GET", "/secrets/?", READ_METADATA, "list", list_secrets),
+    operation("SecretListVersions", "GET", "/secrets/{n}/versions/?", READ_METADATA, "list", list_versions),
+    operation("SecretGet", "GET", "/secrets/{n}(?:/{v})?", GET, "get", get_secret),
+    operation("SecretUpdate", "PATCH", "/secrets/{n}(?:/{v})?", _action("update"), "set", update_secret),
+    operation("SecretBackup", "POST", "/secrets/{n}/backup", _action("backup"), "backup", backup_secret),
+    operation("SecretDelete", "DELETE", "/secrets/{n}", DATA_ACTION + "delete", "delete", delete_secret),
+    operation("SecretListDeleted", "GET", "/deletedsecrets/?", READ_METADATA, "list", list_deleted),
+    operation("SecretGetDeleted", "GET", "/deletedsecrets/{n}", READ_METADATA, "get", get_deleted),
+    operation("SecretPurge", "DELETE", "/deletedsecrets/{n}", PURGE, "purge", purge_secret),
+    operation("SecretRecover", "POST", "/deletedsecrets/{n}/recover", _action("recover"), "recover", recover_secret),
+    *keys.OPERATIONS,
+    *certificates.OPERATIONS,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from kvadmin.emulator.identities import Identity
+from kvadmin.emulator.objects import Certificate, Key
 from kvadmin.emulator.store import Store
 
 UNSET = datetime.min.replace(tzinfo=UTC)
@@ -104,6 +106,8 @@ class Vault:
     `public_network=False` refuses every caller unless `private_link` says that they come through one.
     `empty_pages` puts one empty page, with a nextLink, before the last page of every list of secrets.
     `storage_account` is an ARM id: the logs go there when there is no workspace.
+    `limit` is how many calls the vault takes in how many seconds; Azure's own are 300 sets, or 4,000 others, in 10 s.
+    Beyond it come 429s, which name a time only when `limit_says_when`: Azure was seen to leave it out.
     """
 
     name: str
@@ -121,7 +125,19 @@ class Vault:
     private_link: bool = False
     empty_pages: bool = False
     storage_account: str = ""
+    limit: tuple[int, float] | None = None
+    limit_says_when: bool = True
+    counted: deque[datetime] = field(default_factory=deque)
+    # The firewall: "Deny" lets in only those from `ip_rules` (CIDR), and those through a private link.
+    default_action: str = "Allow"
+    ip_rules: tuple[str, ...] = ()
+    # Private endpoints by name, and the status of their connection, such as "Approved".
+    private_endpoints: dict[str, str] = field(default_factory=dict)
+    template_deployment: bool = False
     secrets: Store = field(default_factory=Store)
+    # By lower-case name. The key and the secret of a certificate are among the keys and the secrets.
+    keys: dict[str, Key] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
     access_policies: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property

@@ -18,7 +18,10 @@ SECURITY_WORKSPACE = "6d0b1f52-93c7-4e8a-b1d4-2f7a5c9e0b11"
 OPERATIONS_WORKSPACE = "e2c94a07-58bf-4d13-9a6e-7b0c8d1f3a22"
 # Azure takes minutes; whoever looks at a demo should not have to.
 LOG_DELAY = timedelta(seconds=20)
-EVERYTHING = frozenset({"get", "list", "set", "delete", "recover", "backup", "restore"})
+EVERYTHING = frozenset(
+    {"get", "list", "set", "delete", "recover", "backup", "restore"}
+    | {"keys/get", "keys/list", "keys/getrotationpolicy", "certificates/get", "certificates/list"}
+)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,20 @@ import threading
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Unpack
 
 from kvadmin.emulator.clock import Clock
 from kvadmin.emulator.faults import Faults
 from kvadmin.emulator.identities import KVADMIN, TENANT_ID, Identity
+from kvadmin.emulator.issuing import CertificateFacts, KeyFacts, make_certificate, make_key
+from kvadmin.emulator.objects import Certificate, CertificateVersion, Key, KeyVersion
 from kvadmin.emulator.resources import CLOUDS, UNSET, AuditRow, Cloud, Subscription, Vault, Workspace
-from kvadmin.emulator.roles import SEE_EVERYTHING, Assignments
+from kvadmin.emulator.roles import SEE_EVERYTHING, Assignment, Assignments, Role
 from kvadmin.emulator.store import Secret, Version
 
 __all__ = ["CLOUDS", "NEVER", "AuditRow", "Azure", "Cloud", "Subscription", "Vault", "Workspace"]
 
-KVADMIN_ROLES = ("Key Vault Secrets Officer", "Reader", "Log Analytics Data Reader")
+KVADMIN_ROLES = ("Key Vault Secrets Officer", "Reader", "Log Analytics Data Reader", "Key Vault Reader")
 CERTIFICATE_TYPE = "application/x-pkcs12"
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -154,10 +157,46 @@ class Azure:
                 version.kid = f"{vault.uri}keys/{name}/{version.id}"
             return secret.add(version)
 
-    def grant(self, identity: Identity, role_name: str, scope_resource_id: str) -> None:
-        """Assign a built-in role at a subscription, resource group, vault or secret; raises ValueError."""
+    def put_key(self, vault_name: str, name: str, **facts: Unpack[KeyFacts]) -> KeyVersion:
+        """Add a version to a key without a request: nothing is logged."""
         with self.lock:
-            self.assignments.add(identity.object_id, role_name, scope_resource_id)
+            key = self.vault(vault_name).keys.setdefault(name.lower(), Key(name))
+            key.rotation = facts.get("rotation") or key.rotation
+            return key.add(make_key(self.clock.now(), facts))
+
+    def put_certificate(self, vault_name: str, name: str, **facts: Unpack[CertificateFacts]) -> CertificateVersion:
+        """Add a version to a certificate, and to the key and the secret that belong to it, without a request."""
+        with self.lock:
+            vault = self.vault(vault_name)
+            made = make_certificate(self.clock.now(), name, facts)
+            certificate = vault.certificates.setdefault(name.lower(), Certificate(name))
+            certificate.policy = made.policy
+            vault.keys.setdefault(name.lower(), Key(name, managed=True)).add(made.key)
+            secret = vault.secrets.get(name) or vault.secrets.add(Secret(name, managed=True))
+            made.secret.kid = f"{vault.uri}keys/{name}/{made.key.id}"
+            secret.add(made.secret)
+            return certificate.add(made.version)
+
+    def grant(
+        self,
+        identity: Identity,
+        role_name: str,
+        scope_resource_id: str,
+        *,
+        since: datetime | None = None,
+        condition: str = "",
+    ) -> None:
+        """Assign a role at a management group, subscription, resource group, vault or secret; raises ValueError."""
+        scope = scope_resource_id.lower().rstrip("/")
+        kind = {"person": "User", "group": "Group"}.get(identity.kind, "ServicePrincipal")
+        created_on = since or self.clock.now()
+        with self.lock:
+            self.assignments.add(Assignment(identity.object_id, role_name, scope, kind, created_on, condition))
+
+    def add_role(self, name: str, role: Role) -> None:
+        """Define a custom role, to be granted by its name."""
+        with self.lock:
+            self.assignments.roles[name] = role
 
     def revoke(self, identity: Identity) -> None:
         """End all role assignments and access policies of the identity."""
@@ -167,7 +206,8 @@ class Azure:
                 vault.access_policies.pop(identity.object_id, None)
 
     def grant_access_policy(self, identity: Identity, vault_name: str, permissions: Iterable[str]) -> None:
-        """Set the identity's secret permissions ("get", "list", ..., or "all") in an access-policy vault."""
+        """Set the identity's permissions in an access-policy vault: "get", "list", ..., or "all" are those of secrets,
+        "keys/list" and "certificates/get" and the like the others."""
         with self.lock:
             policies = self.vault(vault_name).access_policies
             policies[identity.object_id] = frozenset(permission.lower() for permission in permissions)

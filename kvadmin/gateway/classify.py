@@ -38,18 +38,18 @@ T = TypeVar("T")
 
 
 class Need(NamedTuple):
-    """What a call needs, named in the advice when Azure refuses it: an Azure role and a secret permission.
+    """What a call needs, for the advice: an Azure role, or an access policy's permission on "secret", "key" ...
 
     `identity` is whose rights it uses, where they are not kvadmin's own.
     """
 
     role: str = ""
     permission: str = ""
+    kind: str = "secret"
     identity: str = ""
 
 
 NOTHING_NAMED = Need()
-
 
 _BY_INNER = {
     "ForbiddenByRbac": "rbac",
@@ -60,6 +60,9 @@ _BY_INNER = {
     "SecretDisabled": "disabled",
     "ObjectIsDeletedButRecoverable": "deleted-recoverable",
     "ObjectIsBeingDeleted": "being-deleted",
+    "RequestNotAllowedOnNonDeletedObject": "not-deleted",
+    "SecretManagedByKeyVault": "managed",
+    "Malformed backup blob": "bad-backup",
     "SEM0100": "no-table",
 }
 _BY_STATUS = {401: "credential", 403: "denied", 404: "not-found", 408: "timeout", 409: "conflict", 429: "throttled"}
@@ -153,6 +156,7 @@ def from_response(response: HttpResponse, need: Need = NOTHING_NAMED) -> Gateway
         identity=need.identity,
         role=need.role,
         permission=f"'{need.permission}'" if need.permission else "",
+        kind=need.kind,
         address=seen_address(headers),
     )
 

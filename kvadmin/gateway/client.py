@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 import requests
-from azure.core import AzureClouds, PipelineClient
+from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
@@ -27,6 +27,8 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
+from azure.keyvault.certificates import CertificateClient
+from azure.keyvault.keys import KeyClient
 from azure.keyvault.secrets import SecretClient
 from azure.mgmt.resourcegraph import ResourceGraphClient
 from azure.monitor.query import LogsQueryClient
@@ -35,6 +37,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util.retry import Retry
 
 from kvadmin import __version__
+from kvadmin.gateway.clouds import cloud
 from kvadmin.gateway.credentials import credential_for
 from kvadmin.gateway.errors import refused
 from kvadmin.gateway.limits import Limiter
@@ -52,63 +55,7 @@ _CALLS: dict[str, Any] = {"retry_total": 0, "permit_redirects": False, "user_age
 # limits", Log queries and language; https://learn.microsoft.com/azure/azure-monitor/service-limits)
 LOGS_AT_ONCE, LOGS_CALLS, LOGS_SECONDS = 5, 200, 30.0
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """The addresses of one of Microsoft's clouds. `arm_scope` is what a token for `arm` is asked for with.
-
-    `directory` is Microsoft Graph, which knows people and groups; Azure Resource Graph is part of `arm`. `exchange` is
-    the audience of a token that stands for the secret of an app registration.
-    """
-
-    authority: str
-    vault_suffix: str
-    arm: str
-    arm_scope: str
-    logs: str
-    directory: str
-    exchange: str
-    azure: AzureClouds
-
-
-CLOUDS = {
-    "public": Cloud(
-        "login.microsoftonline.com",
-        "vault.azure.net",
-        "https://management.azure.com",
-        "https://management.azure.com/.default",
-        "https://api.loganalytics.io",
-        "https://graph.microsoft.com",
-        "api://AzureADTokenExchange",
-        AzureClouds.AZURE_PUBLIC_CLOUD,
-    ),
-    "usgovernment": Cloud(
-        "login.microsoftonline.us",
-        "vault.usgovcloudapi.net",
-        "https://management.usgovcloudapi.net",
-        "https://management.core.usgovcloudapi.net/.default",
-        "https://api.loganalytics.us",
-        "https://graph.microsoft.us",
-        "api://AzureADTokenExchangeUSGov",
-        AzureClouds.AZURE_US_GOVERNMENT,
-    ),
-    "china": Cloud(
-        "login.chinacloudapi.cn",
-        "vault.azure.cn",
-        "https://management.chinacloudapi.cn",
-        "https://management.chinacloudapi.cn/.default",
-        "https://api.loganalytics.azure.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        "api://AzureADTokenExchangeChina",
-        AzureClouds.AZURE_CHINA_CLOUD,
-    ),
-}
-
-
-def cloud() -> Cloud:
-    """The cloud that KVADMIN_CLOUD names."""
-    return CLOUDS[settings.KVADMIN_CLOUD]
+VaultClient = TypeVar("VaultClient", SecretClient, KeyClient, CertificateClient)
 
 
 class Transport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it in a way that hides its type
@@ -209,23 +156,37 @@ def credential() -> TokenCredential:
 
 
 def secret_client(vault_uri: str) -> SecretClient:
-    """The process's one client of this vault. `vault_uri` is as Azure gives it, such as https://x.vault.azure.net/.
+    """The process's one client of this vault's secrets. `vault_uri` is as Azure gives it: https://x.vault.azure.net/.
 
     Raises:
         Refused: no address of a vault in this cloud.
         SignInFailed: a setting that the credential needs is missing.
     """
+    return _vault_client(SecretClient, vault_uri)
+
+
+def key_client(vault_uri: str) -> KeyClient:
+    """The process's one client of this vault's keys; raises as `secret_client`."""
+    return _vault_client(KeyClient, vault_uri)
+
+
+def certificate_client(vault_uri: str) -> CertificateClient:
+    """The process's one client of this vault's certificates; raises as `secret_client`."""
+    return _vault_client(CertificateClient, vault_uri)
+
+
+def _vault_client(kind: type[VaultClient], vault_uri: str) -> VaultClient:
     host = vault_host(vault_uri)
-    return _process.once(f"vault {host}", lambda: _secret_client(host))
-
-
-def _secret_client(host: str) -> SecretClient:
-    return client_of(host, credential())
+    return _process.once(f"{kind.__name__} {host}", lambda: _made(kind, host, credential()))
 
 
 def client_of(host: str, credential: TokenCredential) -> SecretClient:
     """A client of the vault at this host, which `vault_host` has passed, that signs in with this credential."""
-    return SecretClient(
+    return _made(SecretClient, host, credential)
+
+
+def _made(kind: type[VaultClient], host: str, credential: TokenCredential) -> VaultClient:
+    return kind(
         f"https://{host}",
         credential,
         transport=transport(),

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from azure.core.rest import HttpRequest
 
 from kvadmin.gateway.classify import Need, call, from_response
-from kvadmin.gateway.client import cloud, credential, directory_client
+from kvadmin.gateway.client import credential, directory_client
+from kvadmin.gateway.clouds import cloud
 
 # "You can check up to a maximum of 20 groups per request", and what an application needs for it: Graph's reference of
 # directoryObject: checkMemberGroups.

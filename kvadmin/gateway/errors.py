@@ -10,7 +10,8 @@ from typing import Any
 
 MOST_RAW = 2_000
 
-# code: (the sentence for anybody, what to do for whoever runs kvadmin). {identity}, {role}, {permission}, {address},
+# code: (the sentence for anybody, what to do for whoever runs kvadmin). {identity}, {role}, {permission}, {kind},
+# {address},
 # {host} and {again} are filled in by classify.py.
 WORDS: dict[str, tuple[str, str]] = {
     "rbac": (
@@ -20,7 +21,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "access-policy": (
         "Azure refused this: the vault's access policies do not allow it to {identity}.",
-        "Add the secret permission {permission} for {identity} to the vault's access policies.",
+        "Add the {kind} permission {permission} for {identity} to the vault's access policies.",
     ),
     "policy": (
         "Azure refused this: a rule of the vault forbids it to {identity}.",
@@ -57,14 +58,36 @@ WORDS: dict[str, tuple[str, str]] = {
         "The secret is being deleted at this moment.",
         "Wait a minute and try again.",
     ),
+    "not-deleted": (
+        "The secret is not deleted, so there is nothing to recover.",
+        "Refresh the inventory: somebody may have recovered it already.",
+    ),
+    "managed": (
+        "The secret belongs to a certificate, so it cannot be changed by itself.",
+        "Renew, change or delete the certificate of the same name: its secret follows.",
+    ),
+    "purge-protected": (
+        "The vault has purge protection, so nobody can purge the secret before its scheduled date.",
+        "Wait for the scheduled purge date, or recover the secret. Purge protection cannot be switched off.",
+    ),
+    "bad-backup": (
+        "Azure cannot open this backup.",
+        "It may be cut off or changed, or it was made in another subscription, geography or cloud: a backup can be "
+        "restored only where it was made.",
+    ),
+    "not-as-sent": (
+        "Azure's answer is not what was sent, so nobody can say what was stored.",
+        "Look at the secret's newest version before anything is tried again. Something between kvadmin and Azure may "
+        "have changed or replaced the call.",
+    ),
     "conflict": (
         "Azure refused this because it conflicts with what is there now.",
         "Look at the present state of the secret, and try again if it is still needed.",
     ),
     "throttled": (
         "Azure is receiving too many calls for this vault; try again {again}.",
-        "One vault and region takes 4,000 reads in ten seconds, shared by everybody who uses it. Find the busiest "
-        "caller in the access log.",
+        "One vault and region takes 4,000 reads and 300 new versions in ten seconds, shared by everybody who uses it. "
+        "Find the busiest caller in the access log.",
     ),
     "dns": (
         "The name {host} does not resolve.",
@@ -111,6 +134,7 @@ _UNKNOWN = {
     "identity": "kvadmin's identity",
     "role": "that allows it",
     "permission": "that is needed",
+    "kind": "secret",
     "address": "kvadmin's outgoing address",
     "host": "of the vault",
     "again": "in a little while",
@@ -129,7 +153,7 @@ class GatewayError(Exception):
         inner: the innermost of Azure's error codes, such as "ForbiddenByRbac" or "SecretNotFound", or "".
         request_id: the answer's `x-ms-request-id`, which Azure's log shows as CorrelationId, or "".
         retry_after: the seconds after which Azure asks to be called again, or None.
-        definite: True when Azure certainly gave no value out.
+        definite: True when Azure certainly did nothing: gave no value out, and changed nothing.
         raw: the body of Azure's error for administrators, at most 2,000 characters; "" whenever the answer could
             carry a value (2xx, or not readable as an error).
         counted: whether the metrics have it already.
@@ -188,7 +212,7 @@ class NoTable(GatewayError):
 
 
 class Conflict(GatewayError):
-    """ "deleted-recoverable", "being-deleted" or "conflict"."""
+    """ "deleted-recoverable", "being-deleted", "not-deleted" or "conflict"."""
 
 
 class Throttled(GatewayError):
@@ -204,7 +228,7 @@ class ServerError(GatewayError):
 
 
 class BadAnswer(GatewayError):
-    """An answer came that is none of Azure's, or half of one: "bad-answer"."""
+    """An answer came that is none of Azure's, half of one, or to another question: "bad-answer", "not-as-sent"."""
 
 
 class SignInFailed(GatewayError):
@@ -212,23 +236,24 @@ class SignInFailed(GatewayError):
 
 
 class Refused(GatewayError):
-    """The request itself is wrong, by Azure's rules or by ours: "refused"."""
+    """The request itself is wrong, by Azure's rules or by ours: "refused", "managed", "purge-protected" or
+    "bad-backup"."""
 
 
 _CLASSES: dict[str, type[GatewayError]] = {
     **dict.fromkeys(("rbac", "access-policy", "policy", "denied"), Denied),
     **dict.fromkeys(("firewall", "private-link"), Blocked),
-    **dict.fromkeys(("deleted-recoverable", "being-deleted", "conflict"), Conflict),
+    **dict.fromkeys(("deleted-recoverable", "being-deleted", "not-deleted", "conflict"), Conflict),
+    **dict.fromkeys(("bad-answer", "not-as-sent"), BadAnswer),
+    **dict.fromkeys(("refused", "managed", "purge-protected", "bad-backup"), Refused),
     **dict.fromkeys(("dns", "timeout", "unreachable"), Unreachable),
     "disabled": Disabled,
     "not-found": NotFound,
     "no-table": NoTable,
     "throttled": Throttled,
     "server": ServerError,
-    "bad-answer": BadAnswer,
     "credential": SignInFailed,
     "own-sign-in": SignInFailed,
-    "refused": Refused,
 }
 
 

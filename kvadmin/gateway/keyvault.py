@@ -34,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_SECONDS = LATEST.timestamp()
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _VERSION = re.compile(r"[0-9A-Fa-f]{32}")
-_REVEAL_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
+_MARK = re.compile(r"(reveal|act)/[0-9A-Za-z-]{8,64}")
 
 
 class SecretProperties(NamedTuple):
@@ -97,8 +97,7 @@ def list_properties_of_secrets(vault_uri: str, *, patience: Patience = SWEEP) ->
     Raises:
         GatewayError: also in the middle, so that what came before is only a part.
     """
-    pages = _pages(vault_uri, f"/secrets?maxresults={PAGE_SIZE}", patience)
-    return map(_parsed, pages)
+    return map(_parsed, pages(vault_uri, f"/secrets?maxresults={PAGE_SIZE}", patience))
 
 
 def list_properties_of_secret_versions(
@@ -109,9 +108,9 @@ def list_properties_of_secret_versions(
     Raises:
         GatewayError: "refused" when no secret can have that name; nothing is sent then.
     """
-    _check(name)
+    check_name(name)
     versions: list[SecretProperties] = []
-    for items in _pages(vault_uri, f"/secrets/{name}/versions?maxresults={PAGE_SIZE}", patience):
+    for items in pages(vault_uri, f"/secrets/{name}/versions?maxresults={PAGE_SIZE}", patience):
         versions += _parsed(items)
         if len(versions) > most:
             break
@@ -119,7 +118,12 @@ def list_properties_of_secret_versions(
     return VersionList(kept, cut=len(versions) > most)
 
 
-def _pages(vault_uri: str, first: str, patience: Patience) -> Iterator[list[dict[str, Any]]]:
+def pages(vault_uri: str, first: str, patience: Patience) -> Iterator[list[dict[str, Any]]]:
+    """The items of a list of the vault's secrets as Azure sends them, page by page; `first` is its path and query.
+
+    Raises:
+        GatewayError: also in the middle.
+    """
     host, client = vault_host(vault_uri), secret_client(vault_uri)
 
     def fetch(link: str) -> Page:
@@ -129,29 +133,37 @@ def _pages(vault_uri: str, first: str, patience: Patience) -> Iterator[list[dict
 
 
 def _parsed(items: list[dict[str, Any]]) -> list[SecretProperties]:
-    return call(lambda: [_properties(item) for item in items])
+    return call(lambda: [properties_of(item) for item in items])
 
 
 def get_secret(
-    vault_uri: str, name: str, version: str = "", *, reveal_id: str, on_behalf_of: OnBehalfOf | None = None
+    vault_uri: str,
+    name: str,
+    version: str = "",
+    *,
+    reveal_id: str = "",
+    act_id: str = "",
+    on_behalf_of: OnBehalfOf | None = None,
 ) -> Read:
     """Read a value: the one call of kvadmin that does. An empty `version` is the latest.
 
-    `reveal_id` goes into the User-Agent, which Azure logs: it is what is left to find the read by when the answer is
-    lost. The request id in the answer is the better evidence. Nothing is tried twice: one call, one read in the log.
-    With `on_behalf_of` it is read with that person's own rights, and Azure's log names them; else with kvadmin's.
+    `reveal_id`, or `act_id` for a read that shows nothing (a comparison, a copy), goes into the User-Agent, which Azure
+    logs: it is what is left to find the read by when the answer is lost. The request id in the answer is the better
+    evidence. Nothing is tried twice: one call, one read in the log. With `on_behalf_of` it is read with that person's
+    own rights, and Azure's log names them; else with kvadmin's.
 
     Raises:
-        GatewayError: with `request_id` set whenever an answer came; "refused" when name, version or `reveal_id` are
-            impossible: nothing is sent then.
+        GatewayError: with `request_id` set whenever an answer came; "refused" when name, version or id are impossible:
+            nothing is sent then.
     """
-    _check(name, version)
-    if not _REVEAL_ID.fullmatch(reveal_id):
+    check_name(name, version)
+    mark = f"reveal/{reveal_id}" if reveal_id else f"act/{act_id}"
+    if not _MARK.fullmatch(mark):
         raise refused("The reveal's own id is not a plain identifier.")
     client = on_behalf.secret_client(vault_uri, on_behalf_of) if on_behalf_of else secret_client(vault_uri)
     need, answer = OWN_READ if on_behalf_of else READ, _Answer()
     try:
-        return call(lambda: _read(client, (name, version), f"{USER_AGENT} reveal/{reveal_id}", answer), need)
+        return call(lambda: _read(client, (name, version), f"{USER_AGENT} {mark}", answer), need)
     except GatewayError as error:
         error.request_id = error.request_id or answer.request_id
         raise
@@ -181,17 +193,22 @@ def _read(client: SecretClient, secret: tuple[str, str], user_agent: str, answer
     found = client.get_secret(*secret, user_agent=user_agent, raw_response_hook=answer.take)
     if not isinstance(found.value, str):
         raise error_for("bad-answer", status=200)
-    return Read(SecretValue(found.value), _properties(answer.properties), answer.request_id, answer.region)
+    return Read(SecretValue(found.value), properties_of(answer.properties), answer.request_id, answer.region)
 
 
-def _check(name: str, version: str = "") -> None:
+def check_name(name: str, version: str = "") -> None:
+    """Raise for what no secret, or no version, can be called; an empty version is the latest.
+
+    Raises:
+        Refused: before anything is sent.
+    """
     if not valid_name(name):
         raise refused("No secret can have this name: it takes 1 to 127 letters, digits and hyphens.")
     if version and not valid_version(version):
         raise refused("No version can have this name: it takes 32 hexadecimal digits.")
 
 
-def _properties(item: Mapping[str, Any]) -> SecretProperties:
+def properties_of(item: Mapping[str, Any]) -> SecretProperties:
     """One item of a list, or a bundle; raises ValueError, KeyError and the like when it is neither."""
     get = (item.get("attributes") or {}).get
     name, _, version = item["id"].split("/", 4)[4].partition("/")
@@ -202,10 +219,10 @@ def _properties(item: Mapping[str, Any]) -> SecretProperties:
         get("enabled") is not False,
         item.get("contentType") or "",
         _tags(item.get("tags")),
-        _moment(get("created")),
-        _moment(get("updated")),
-        _moment(get("nbf")),
-        _moment(get("exp")),
+        moment(get("created")),
+        moment(get("updated")),
+        moment(get("nbf")),
+        moment(get("exp")),
         get("recoveryLevel") or "",
         get("recoverableDays") or 0,
         item.get("managed") is True,
@@ -216,7 +233,8 @@ def _tags(tags: dict[str, Any] | None) -> dict[str, str]:
     return {key: value if isinstance(value, str) else "" for key, value in tags.items()} if tags else {}
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def moment(seconds: float | None) -> datetime | None:
+    """A date of Azure's; None stays None, and an absurd one becomes EARLIEST or LATEST."""
     if seconds is None:
         return None
     if 0 <= seconds <= _LATEST_SECONDS:  # nearly always: a sweep passes here millions of times

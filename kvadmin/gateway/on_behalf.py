@@ -86,7 +86,7 @@ def _credential(of: OnBehalfOf) -> OnBehalfOfCredential:
         of.tenant_id,
         settings.KVADMIN_OIDC_CLIENT_ID,
         user_assertion=of.assertion,
-        authority=client.cloud().authority,
+        authority=cloud().authority,
         transport=client.transport(),
         retry_total=1,
         additionally_allowed_tenants=list(settings.KVADMIN_ALLOWED_TENANTS),

@@ -36,11 +36,23 @@ class Patience:
         Raises:
             GatewayError: that of the last try, or at once one that time does not heal.
         """
+        return self._call(work, lambda error: error.code != "dns")
+
+    def certain(self, work: Callable[[], T]) -> T:
+        """What `work`, which changes something, returns; tried again only when Azure certainly did nothing: it
+        throttled the call, or no connection was made.
+
+        Raises:
+            GatewayError: that of the last try, or at once one after which the change may have been made.
+        """
+        return self._call(work, lambda error: error.code == "throttled" or (error.definite and error.code != "dns"))
+
+    def _call(self, work: Callable[[], T], heals: Callable[[GatewayError], bool]) -> T:
         for attempt in range(1, self.tries):
             try:
                 return work()
             except (Throttled, ServerError, Unreachable) as error:
-                if error.code == "dns":
+                if not heals(error):
                     raise
                 pause = self._pause(attempt, error)
             self.sleep(pause)

@@ -130,6 +130,18 @@ def pairs(tags: dict[str, str]) -> list[tuple[str, str]]:
     return list(tags.items())
 
 
+@register.filter
+def visible(text: str) -> str:
+    """The text with its line breaks and other control characters spelled out."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+@register.filter
+def last_part(resource_id: str) -> str:
+    """The name at the end of an id of Azure's: "/subscriptions/.../workspaces/law" as "law"."""
+    return resource_id.rstrip("/").rpartition("/")[2]
+
+
 # --- Numbers ---------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from audit.ledger import NO_MOVE, Actor, Attempt, Target, begin
 from audit.models import AccessEvent
 from kvadmin import actions as a
+from kvadmin.actions import Action
 from kvadmin.emulator.identities import AZURE_CLI, KVADMIN
 
 ADA = Actor("7", "Ada Example", "192.0.2.1")
@@ -21,8 +22,8 @@ STRANGER = {"oid": "0d5e0000-0000-4000-8000-000000000001", "appid": AZURE_CLI, "
 PAY, DB = "pay-prod", "db-password"
 
 
-def agent(act: uuid.UUID | str) -> str:
-    return f"kvadmin/0.1.0 reveal/{act} kvadmin/0.1.0 azsdk-python-keyvault-secrets/4.12.0 Python/3.12"
+def agent(act: uuid.UUID | str, word: str = "reveal") -> str:
+    return f"kvadmin/0.1.0 {word}/{act} kvadmin/0.1.0 azsdk-python-keyvault-secrets/4.12.0 Python/3.12"
 
 
 def row(vault: str = PAY, secret: str = DB, *, claims: dict[str, Any] = OURS, **other: Any) -> dict[str, Any]:
@@ -61,6 +62,16 @@ def revealed(
     act = begin(a.SECRET_REVEAL, who, Target(vault, secret), reason="INC-1", move=NO_MOVE, rights=rights)
     if request_id:
         act.revealed(version=VERSION, request_id=request_id, region="westeurope")
+    else:
+        act.failed(TimeoutError())
+    return act
+
+
+def unseen(action: Action, *, version: str = "", request_id: str = "") -> Attempt:
+    """A read of db-password for an act that shows it to nobody; with no request id: its answer was lost."""
+    act = begin(action, ADA, Target(PAY, DB, version), reason="INC-1", move=NO_MOVE)
+    if request_id:
+        act.read(version=version, request_id=request_id, region="westeurope")
     else:
         act.failed(TimeoutError())
     return act

@@ -18,11 +18,12 @@ from audit import leavers, match
 from audit.ledger import Actor
 from audit.models import AccessEvent, LedgerEntry
 from audit.readers import reader
+from kvadmin.actions import SECRET_BACKUP, SECRET_COMPARE
 from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.audit.inventories import FakeInventory, facts
 from tests.audit.pages import MARKUP, is_harmless, text
-from tests.audit.rows import EVE, VERSION, event, revealed
+from tests.audit.rows import EVE, VERSION, event, revealed, unseen
 from vaults.models import Person, Secret
 from vaults.sync import sync_inventory
 
@@ -69,6 +70,26 @@ def test_a_version_made_in_the_very_moment_of_the_read_does_not_tick_it_off() ->
     event(at=moment)
 
     assert lines(facts(created_on=moment)) == [("db-password", VERSION[:4], "rotate")]
+
+
+def test_a_backup_through_kvadmin_is_in_their_hands_and_a_comparison_is_not() -> None:
+    ada = {"person_id": "7", "person": "Ada Example", "match": "explained", "at": ago(days=3)}
+    event(**ada, operation="SecretBackup", version="", action="secret:backup")
+    event(**ada, name="api-key", action="secret:compare")
+    event(**ada, name="token", action="secret:copy")
+
+    found = leavers.lines(reader("kvadmin:7"), AccessEvent.objects.all(), LedgerEntry.objects.all(), FakeInventory())
+    assert [(line.secret, line.backed_up, line.through) for line in found] == [("db-password", True, 1)]
+
+
+def test_a_backup_is_on_the_list_before_azures_log_shows_it() -> None:
+    unseen(SECRET_BACKUP, request_id="r-1")
+    unseen(SECRET_COMPARE, request_id="r-2")
+
+    found = leavers.lines(reader("kvadmin:7"), AccessEvent.objects.all(), LedgerEntry.objects.all(), FakeInventory())
+    assert [(line.secret, line.version, line.backed_up, line.through) for line in found] == [
+        ("db-password", "", True, 1)
+    ]
 
 
 def test_each_version_is_a_line_judged_by_its_own_last_read() -> None:

@@ -15,7 +15,7 @@ from audit import ingest, ledger, match
 from audit.models import AccessEvent, OwnIdentity
 from kvadmin import actions as a
 from kvadmin.emulator.identities import KVADMIN
-from tests.audit.rows import ADA, OURS, STRANGER, VERSION, agent, challenge, revealed, row
+from tests.audit.rows import ADA, OURS, STRANGER, VERSION, agent, challenge, revealed, row, unseen
 
 pytestmark = pytest.mark.django_db
 
@@ -175,6 +175,68 @@ def test_an_act_that_never_meant_to_read_explains_no_read() -> None:
     act.failed(TimeoutError())
 
     assert list_of(row(ClientInfo=agent(act.id), TimeGenerated=timezone.now())) == "unexplained"
+
+
+# --- Reads that nobody sees ------------------------------------------------------------------------------------------
+UNSEEN = [
+    (a.SECRET_BACKUP, {"OperationName": "SecretBackup"}, ""),
+    (a.SECRET_COMPARE, {}, VERSION),
+    (a.SECRET_COPY, {}, VERSION),
+    (a.SECRET_SET, {}, VERSION),  # rolled back: an old version is read, and written anew
+]
+
+
+@pytest.mark.parametrize(("action", "fields", "version"), UNSEEN)
+def test_what_kvadmin_reads_for_an_act_rings_no_alarm_and_bears_the_acts_word(
+    action: a.Action, fields: dict[str, Any], version: str
+) -> None:
+    unseen(action, version=version, request_id=REQUEST)
+
+    assert list_of(row(CorrelationId=REQUEST, **fields)) == "explained"
+    event = AccessEvent.objects.get()
+    assert (event.action, event.person, event.matched_by) == (action.word, "Ada Example", "request-id")
+
+
+@pytest.mark.parametrize("word", ["act", "reveal"])
+@pytest.mark.parametrize(("action", "fields", "version"), UNSEEN)
+def test_where_the_answer_was_lost_the_acts_id_in_the_user_agent_will_do(
+    action: a.Action, fields: dict[str, Any], version: str, word: str
+) -> None:
+    act = unseen(action, version=version)
+
+    assert list_of(row(ClientInfo=agent(act.id, word), TimeGenerated=timezone.now(), **fields)) == "explained"
+    assert AccessEvent.objects.get().action == action.word
+
+
+@pytest.mark.parametrize(
+    ("action", "version", "fields"),
+    [
+        (a.SECRET_BACKUP, "", {}),  # a backup's id on a read of the value itself
+        (a.SECRET_COMPARE, "", {"OperationName": "SecretBackup"}),
+        (a.SECRET_SET, "", {}),  # a plain write reads nothing
+        (a.SECRET_SET, "0" * 32, {}),  # another version than the one that was rolled back to
+        (a.SECRET_RESTORE, "", {}),
+        (a.SECRET_BACKUP, "", {"OperationName": "SecretBackup", "secret": "api-key"}),
+        (a.SECRET_BACKUP, "", {"OperationName": "SecretBackup", "TimeGenerated": timedelta(minutes=6)}),
+    ],
+)
+def test_an_id_copied_from_the_log_explains_no_other_read(
+    action: a.Action, version: str, fields: dict[str, Any]
+) -> None:
+    act = unseen(action, version=version)
+    moment = timezone.now() + fields.get("TimeGenerated", timedelta(0))
+
+    forged = row(**{"ClientInfo": agent(act.id, "act")} | fields | {"TimeGenerated": moment})
+    assert list_of(forged) == "unexplained"
+
+
+def test_a_forged_agent_of_somebody_else_explains_no_backup() -> None:
+    act = unseen(a.SECRET_BACKUP)
+    forged = row(
+        claims=STRANGER, OperationName="SecretBackup", ClientInfo=agent(act.id, "act"), TimeGenerated=timezone.now()
+    )
+
+    assert list_of(forged) == "around"
 
 
 # --- Whose identity --------------------------------------------------------------------------------------------------

@@ -411,7 +411,48 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(rows: int, django_ass
     assert len(asked.captured_queries) == QUERIES
 
 
-QUERIES = 123
+QUERIES = 130
+
+
+# --- What kvadmin reads for an act -----------------------------------------------------------------------------------
+BY_ADA = {"match": "explained", "person": "Ada", "person_id": "7"}
+BACKUP = {"operation": "SecretBackup", "action": "secret:backup", **BY_ADA}
+
+
+def test_a_backup_is_told_as_one_and_neither_as_a_burst_nor_as_a_new_hour() -> None:
+    heard()
+    habit(hour=9, **BY_ADA)
+    for n in range(25):
+        event(name=f"secret-{n}", **BACKUP)
+    judge(FakeInventory())
+
+    assert found("backup", "burst", "hour") == [("backup", "pay-prod", "", 25)]
+    assert Finding.objects.get().what.startswith("Backed up 25 secrets of this vault through kvadmin in the hour from ")
+
+
+def test_a_backup_of_a_few_secrets_is_not_worth_a_word() -> None:
+    for n in range(19):
+        event(name=f"secret-{n}", **BACKUP)
+    judge(FakeInventory())
+
+    assert found() == []
+
+
+def test_a_nightly_backup_does_not_hide_that_nobody_needs_a_secret() -> None:
+    for word in ("secret:backup", "secret:compare"):
+        event(**BACKUP | {"action": word, "at": ago(days=1)})
+    covered()
+    heard(days=100)
+    judge(FakeInventory([FakeVault()], [facts()]))
+
+    assert [rule for rule, *_ in found("stale")] == ["stale"]
+
+
+def test_a_disabled_secret_in_a_backup_is_nothing_that_still_depends_on_it() -> None:
+    event(**BACKUP)
+    judge(FakeInventory([FakeVault()], [facts(enabled=False, updated_on=ago(days=2))]))
+
+    assert found("useless") == []
 
 
 def test_what_was_heard_is_kept_of_vaults_and_of_identities() -> None:

@@ -399,7 +399,23 @@ def test_an_event_shows_its_record_its_explanation_and_its_act(client: Client, a
         ({"match": "around"}, "An identity other than kvadmin's own"),
         ({"match": "unexplained"}, "change it, and rotate this secret."),
         ({"match": "unexplained", "reveal_id": uuid.uuid4()}, "a User-Agent can be copied"),
-        ({"match": "other", "ledger_act": uuid.uuid4(), "person": "Ada"}, "Ada tried this through kvadmin."),
+        ({"match": "other", "ledger_act": uuid.uuid4(), "person": "Ada"}, "Ada did this through kvadmin."),
+        (
+            {"match": "other", "ledger_act": uuid.uuid4(), "person": "Ada", "outcome": "denied"},
+            "Ada tried this through kvadmin.",
+        ),
+        (
+            {"match": "explained", "matched_by": "request-id", "person": "Ada", "action": "secret:backup"},
+            "Ada backed this secret up through kvadmin, all of its versions, and saw no value.",
+        ),
+        (
+            {"match": "explained", "matched_by": "request-id", "person": "Ada", "action": "secret:compare"},
+            "Ada had kvadmin compare this value with another one, and was told no more than yes or no.",
+        ),
+        (
+            {"match": "explained", "matched_by": "user-agent", "person": "Ada", "action": "secret:copy"},
+            "Ada asked for a copy of this value through kvadmin, but Azure",
+        ),
         ({"match": "other", "operation": "Authentication", "is_noise": True}, "answered by a success within seconds"),
         ({"match": "other", "operation": "Authentication"}, "did not come back with a token"),
         ({"match": "other", "operation": "SecretSet"}, "No value left the vault with this request."),
@@ -411,3 +427,11 @@ def test_each_kind_of_event_is_explained_in_plain_words(
     seen = event(**fields)
 
     assert words in text(client, f"/audit/events/{seen.pk}/")
+
+
+@pytest.mark.parametrize("kind", ["secrets", "keys", "certificates"])
+def test_each_row_leads_to_the_page_of_what_it_is_about(client: Client, auditor: Person, kind: str) -> None:
+    event(object_kind=kind, name="tls", operation="KeyGet", match="other", is_read=False)
+    event(object_kind="deletedsecrets", name="gone", operation="SecretPurge", match="other", is_read=False)
+    body = client.get("/audit/", {"reads": ""}).content.decode()
+    assert re.findall(r'href="(/vaults/pay-prod/[a-z]+/[a-z]+/)"', body) == [f"/vaults/pay-prod/{kind}/tls/"]

@@ -6,16 +6,15 @@ import pytest
 
 from kvadmin.emulator.faults import ARM, Fault
 from kvadmin.emulator.http import Request, Response, json_response
-from kvadmin.emulator.identities import KVADMIN
 from kvadmin.emulator.state import Azure
 from kvadmin.gateway import arm
-from kvadmin.gateway.arm import Diagnostics, VaultInfo, diagnostics, list_subscriptions, list_vaults
-from kvadmin.gateway.errors import BadAnswer, Denied, NotFound, Refused, ServerError, Throttled
+from kvadmin.gateway.arm import VaultInfo, list_subscriptions, list_vaults
+from kvadmin.gateway.errors import Denied, ServerError, Throttled
 from kvadmin.gateway.paging import AT_ONCE, Patience
+from kvadmin.gateway.properties import Properties
 from tests.gateway.canned import error_body
 
 ONE, TWO = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
-WORKSPACE = "c0ffee00-0000-4000-8000-00000000000a"
 
 
 @pytest.fixture
@@ -77,12 +76,9 @@ def test_a_vault_is_told_the_same_by_either_source(two: Azure, refused: bool):
         resource_group=found["Pay-Prod"].resource_group,
         location="westeurope",
         tags={"environment": "prod"},
-        rbac=True,
-        purge_protection=False,
-        soft_delete_days=90,
-        public_network=True,
+        properties=Properties(rbac=True, sku="standard"),
     )
-    assert (found["Pay-Prod"].resource_group.lower(), found["shop-dev"].rbac) == ("pay", False)
+    assert (found["Pay-Prod"].resource_group.lower(), found["shop-dev"].properties.rbac) == ("pay", False)
 
 
 def test_what_is_unusual_about_a_vault_is_told(azure: Azure):
@@ -91,7 +87,8 @@ def test_what_is_unusual_about_a_vault_is_told(azure: Azure):
 
     (vault,) = list_vaults().found
 
-    assert (vault.purge_protection, vault.soft_delete_days, vault.public_network, vault.tags) == (True, 7, False, {})
+    found = vault.properties
+    assert (found.purge_protection, found.soft_delete_days, found.public_network, vault.tags) == (True, 7, False, {})
 
 
 def test_resource_graph_is_read_to_its_last_page(azure: Azure):
@@ -175,7 +172,7 @@ def test_when_nobody_answers_the_vaults_are_not_empty_but_an_error(two: Azure):
 
 
 def test_a_vault_without_an_address_yet_is_a_problem(scripted: Any):
-    scripted(lambda request: graph_answer([{**ROW, "uri": ""}, {**ROW, "name": "done"}]))
+    scripted(lambda request: graph_answer([{**ROW, "properties": {}}, {**ROW, "name": "done"}]))
 
     found = list_vaults()
 
@@ -183,13 +180,12 @@ def test_a_vault_without_an_address_yet_is_a_problem(scripted: Any):
 
 
 def test_the_rows_of_resource_graph_may_lack_whatever_is_not_set(scripted: Any):
-    row = ROW | dict.fromkeys(("tags", "rbac", "purgeProt", "days", "pna", "location"))
+    row = ROW | {"tags": None, "location": None}
     scripted(lambda request: graph_answer([row]))
 
     (vault,) = list_vaults().found
 
-    assert (vault.tags, vault.rbac, vault.purge_protection, vault.soft_delete_days) == ({}, False, False, 90)
-    assert (vault.public_network, vault.location) == (True, "")
+    assert (vault.tags, vault.location, vault.properties) == ({}, "", Properties())
 
 
 @pytest.mark.parametrize("data", [{"columns": [], "rows": []}, [{"id": 5}], ["x"]])
@@ -220,162 +216,6 @@ def test_a_subscription_whose_answer_is_none_is_a_problem(scripted: Any, setting
     ]
 
 
-def test_a_vaults_log_is_found_in_its_workspace(two: Azure):
-    workspace = two.add_workspace("logs", subscription_id=ONE, customer_id=WORKSPACE)
-    vault = two.add_vault("logged", subscription_id=ONE, workspace=workspace.resource_id)
-
-    assert diagnostics(vault.resource_id) == Diagnostics("ok", WORKSPACE, 30, dedicated=True)
-
-
-def test_the_older_table_is_told_from_the_dedicated_one(two: Azure):
-    workspace = two.add_workspace("logs", subscription_id=ONE, customer_id=WORKSPACE, tables=("AzureDiagnostics",))
-    vault = two.add_vault("logged", subscription_id=ONE, workspace=workspace.resource_id)
-
-    assert diagnostics(vault.resource_id).dedicated is False
-
-
-def test_a_vault_without_a_setting_is_a_blind_spot(two: Azure):
-    assert diagnostics(two.vault("pay-prod").resource_id) == Diagnostics("no-setting")
-
-
-def test_a_log_that_goes_to_storage_is_out_of_reach(two: Azure):
-    vault = two.vault("pay-prod")
-    vault.storage_account = f"/subscriptions/{ONE}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/s"
-
-    assert diagnostics(vault.resource_id) == Diagnostics("not-to-workspace")
-
-
-def test_a_workspace_that_is_gone_or_closed_is_unreadable(two: Azure):
-    gone = f"/subscriptions/{ONE}/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/gone"
-    vault = two.add_vault("logged", subscription_id=ONE, workspace=gone)
-    before = diagnostics(vault.resource_id)
-    two.faults.set(ARM, Fault("rbac", operations=frozenset({"Workspace"})))
-
-    assert (before, diagnostics(vault.resource_id)) == (Diagnostics("unreadable"), Diagnostics("unreadable"))
-
-
-def test_settings_that_kvadmin_may_not_read_are_unreadable(two: Azure):
-    two.revoke(KVADMIN)
-
-    assert diagnostics(two.vault("pay-prod").resource_id) == Diagnostics("unreadable")
-
-
-def test_a_vault_that_is_gone_is_not_found(two: Azure):
-    vault = two.vault("pay-prod")
-    two.remove_vault("pay-prod")
-
-    with pytest.raises(NotFound):
-        diagnostics(vault.resource_id)
-
-
-def test_a_failure_of_azure_is_no_state_of_the_vault(two: Azure):
-    two.faults.set(ARM, Fault("server", operations=frozenset({"DiagnosticSettings"})))
-
-    with pytest.raises(ServerError):
-        diagnostics(two.vault("pay-prod").resource_id, patience=AT_ONCE)
-
-
-@pytest.mark.parametrize("status", [404, 409])
-@pytest.mark.parametrize("code", ["NoRegisteredProviderFound", "MissingSubscriptionRegistration"])
-def test_a_subscription_that_never_used_diagnostic_settings_has_none(scripted: Any, status: int, code: str):
-    scripted(lambda request: json_response(status, error_body(code)))
-
-    assert diagnostics(VAULT_ID) == Diagnostics("no-setting")
-
-
-def test_a_workspace_shared_by_many_vaults_is_asked_once(two: Azure, scripted: Any):
-    asked: list[str] = []
-
-    def answer(request: Request) -> Response:
-        asked.append(request.path.rsplit("/", 2)[-1])
-        return settings_answer(setting()) if "diagnosticSettings" in request.path else workspace_answer()
-
-    scripted(answer)
-    known: arm.Workspaces = {}
-
-    found = [diagnostics(VAULT_ID, known=known) for _ in range(3)]
-
-    assert ({one.workspace_id for one in found}, asked) == (
-        {WORKSPACE},
-        ["diagnosticSettings", "w", "diagnosticSettings", "diagnosticSettings"],
-    )
-
-
-@pytest.mark.parametrize(
-    ("logs", "state"),
-    [
-        ([{"category": "AuditEvent", "enabled": True, "retentionPolicy": {"days": 0}}], "ok"),
-        ([{"categoryGroup": "audit", "enabled": True}], "ok"),
-        ([{"categoryGroup": "allLogs", "enabled": True}], "ok"),
-        ([{"category": "AuditEvent", "enabled": False}], "no-setting"),
-        ([{"category": "AzurePolicyEvaluationDetails", "enabled": True}], "no-setting"),
-        ([], "no-setting"),
-        (None, "no-setting"),
-    ],
-)
-def test_only_a_setting_that_sends_the_access_log_counts(scripted: Any, logs: Any, state: str):
-    def answer(request: Request) -> Response:
-        return settings_answer(setting(logs=logs)) if "diagnosticSettings" in request.path else workspace_answer()
-
-    scripted(answer)
-
-    assert diagnostics(VAULT_ID).state == state
-
-
-def test_of_several_settings_the_first_readable_one_counts(scripted: Any):
-    closed = setting(workspaceId=f"{WORKSPACE_ID}-closed")
-
-    def answer(request: Request) -> Response:
-        if "diagnosticSettings" in request.path:
-            return settings_answer(closed, setting(), setting(workspaceId=None))
-        return json_response(403, error_body("AuthorizationFailed")) if "closed" in request.path else workspace_answer()
-
-    scripted(answer)
-
-    assert diagnostics(VAULT_ID) == Diagnostics("ok", WORKSPACE, 90, dedicated=False)
-
-
-@pytest.mark.parametrize("body", [{"value": [{}]}, {"value": [{"properties": None}]}, {"value": ["x"]}, []])
-def test_settings_that_are_none_are_a_bad_answer(scripted: Any, body: Any):
-    scripted(lambda request: json_response(200, body))
-
-    with pytest.raises(BadAnswer):
-        diagnostics(VAULT_ID)
-
-
-def test_a_workspace_that_is_none_is_a_bad_answer(scripted: Any):
-    def answer(request: Request) -> Response:
-        return settings_answer(setting()) if "diagnosticSettings" in request.path else json_response(200, {"a": 1})
-
-    scripted(answer)
-
-    with pytest.raises(BadAnswer):
-        diagnostics(VAULT_ID)
-
-
-@pytest.mark.parametrize(
-    "resource_id",
-    ["", "/", "x", "/subscriptions/a", "/subscriptions/a/../../b/c/d/e/f", "https://evil.example/a/b/c/d/e"],
-)
-def test_what_is_no_resource_id_is_refused_before_anything_is_sent(two: Azure, resource_id: str):
-    with pytest.raises(Refused):
-        diagnostics(resource_id)
-
-
-def test_a_resource_id_cannot_smuggle_a_query_in(scripted: Any):
-    asked: list[Request] = []
-
-    def answer(request: Request) -> Response:
-        asked.append(request)
-        return json_response(404, error_body("ResourceNotFound"))
-
-    scripted(answer)
-
-    with pytest.raises(NotFound):
-        diagnostics(f"{VAULT_ID}?api-version=1#")
-    assert (asked[0].path.count("%3F"), asked[0].query) == (1, {"api-version": arm.SETTINGS_API})
-
-
 def test_a_refusal_of_resource_manager_names_the_role(scripted: Any):
     scripted(lambda request: json_response(403, error_body("AuthorizationFailed")))
 
@@ -388,30 +228,11 @@ def test_a_refusal_of_resource_manager_names_the_role(scripted: Any):
 ROW: dict[str, Any] = {
     "id": f"/subscriptions/{ONE}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/v",
     "name": "v",
-    "subscriptionId": ONE,
-    "resourceGroup": "rg",
-    "uri": "https://v.vault.azure.net/",
+    "properties": {"vaultUri": "https://v.vault.azure.net/"},
 }
-VAULT_ID = ROW["id"]
-WORKSPACE_ID = f"/subscriptions/{ONE}/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/w"
 
 
 def graph_answer(rows: Any, token: str | None = None) -> Response:
     count = len(rows)
     body = {"totalRecords": count, "count": count, "resultTruncated": "false", "facets": [], "data": rows}
     return json_response(200, body | ({"$skipToken": token} if token else {}))
-
-
-def setting(**changes: Any) -> dict[str, Any]:
-    logs = [{"category": None, "categoryGroup": "audit", "enabled": True, "retentionPolicy": {"enabled": False}}]
-    return {"workspaceId": WORKSPACE_ID, "logs": logs, "logAnalyticsDestinationType": None} | changes
-
-
-def settings_answer(*settings: dict[str, Any]) -> Response:
-    return json_response(
-        200, {"value": [{"id": "x", "name": "s", "properties": properties} for properties in settings]}
-    )
-
-
-def workspace_answer() -> Response:
-    return json_response(200, {"properties": {"customerId": WORKSPACE, "retentionInDays": 90}})

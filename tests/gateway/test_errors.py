@@ -29,6 +29,7 @@ def test_every_code_has_a_sentence_and_an_advice_that_are_complete_without_detai
         ("no-table", errors.NoTable),
         ("deleted-recoverable", errors.Conflict),
         ("being-deleted", errors.Conflict),
+        ("not-deleted", errors.Conflict),
         ("conflict", errors.Conflict),
         ("throttled", errors.Throttled),
         ("dns", errors.Unreachable),
@@ -36,13 +37,17 @@ def test_every_code_has_a_sentence_and_an_advice_that_are_complete_without_detai
         ("unreachable", errors.Unreachable),
         ("server", errors.ServerError),
         ("bad-answer", errors.BadAnswer),
+        ("not-as-sent", errors.BadAnswer),
         ("credential", errors.SignInFailed),
         ("own-sign-in", errors.SignInFailed),
         ("refused", errors.Refused),
+        ("managed", errors.Refused),
+        ("purge-protected", errors.Refused),
+        ("bad-backup", errors.Refused),
     ],
 )
 def test_every_code_has_its_class(code: str, kind: type[GatewayError]):
-    assert (type(error_for(code)), len(WORDS)) == (kind, 21)
+    assert (type(error_for(code)), len(WORDS)) == (kind, 26)
 
 
 def test_a_throttled_one_says_when_to_come_back():

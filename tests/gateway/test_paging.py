@@ -53,6 +53,36 @@ def test_the_last_error_comes_out_when_patience_ends():
     assert (caught.value.inner, caught.value.__context__, len(left), pauses) == ("2", None, 1, [1.0, 2.0])
 
 
+@pytest.mark.parametrize(
+    "error", [error_for("throttled"), error_for("unreachable", definite=True), error_for("timeout", definite=True)]
+)
+def test_a_change_that_certainly_did_not_happen_is_tried_again(error: GatewayError):
+    pauses: list[float] = []
+    work, _ = failing(error)
+
+    assert (Patience(sleep=pauses.append).certain(work), pauses) == ("done", [1.0])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error_for("server"),
+        error_for("timeout"),
+        error_for("unreachable"),
+        error_for("dns", definite=True),
+        error_for("bad-answer"),
+    ],
+)
+def test_a_change_that_may_have_happened_is_not_tried_again(error: GatewayError):
+    pauses: list[float] = []
+    work, left = failing(error, error_for("rbac"))
+
+    with pytest.raises(GatewayError) as caught:
+        Patience(sleep=pauses.append).certain(work)
+
+    assert (caught.value, len(left), pauses) == (error, 1, [])
+
+
 @pytest.mark.parametrize("code", ["dns", "rbac", "not-found", "credential", "bad-answer", "refused"])
 def test_what_time_does_not_heal_is_not_tried_again(code: str):
     pauses: list[float] = []

@@ -216,8 +216,11 @@ def pages_of(client: Client, person: Person) -> list[str]:
     return [entry.label for entry in client.get("/help/").context["pages"]]
 
 
+LISTING = ["Home", "Vaults", "Search", "Rotation", "Compare", "Requests"]  # for whoever may see secrets
+
+
 def test_a_reader_is_shown_what_everybody_may_open(client: Client, reader: Person) -> None:
-    assert pages_of(client, reader) == EVERYBODY
+    assert pages_of(client, reader) == LISTING
 
 
 def test_an_administrator_is_shown_sweeps_people_roles_and_policies(client: Client, admin: Person) -> None:
@@ -225,7 +228,7 @@ def test_an_administrator_is_shown_sweeps_people_roles_and_policies(client: Clie
 
 
 def test_an_auditor_is_shown_audit_and_ledger(client: Client, auditor: Person) -> None:
-    assert pages_of(client, auditor) == [*EVERYBODY, "Audit", "Findings", "Ledger", "Log coverage"]
+    assert pages_of(client, auditor) == [*LISTING, "Audit", "Findings", "Ledger", "Log coverage"]
 
 
 def test_the_navigation_costs_one_query_however_many_roles_there_are(

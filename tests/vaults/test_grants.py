@@ -190,7 +190,7 @@ def test_what_is_taken_back_while_azure_is_asked_is_withheld(
 ) -> None:
     factories.policy("approval")
     request = granted(secret, dev, approver)
-    spent = grants._spend(dev, who(dev), request.pk)
+    spent = grants.spend(dev, who(dev), request.pk, grants.Act.REVEAL)
     read = grants.keyvault.get_secret(secret.vault.uri, secret.name, "", reveal_id=str(spent.attempt.id))
     requests.revoke(approver, who(approver), request.pk, comment="wrong person")
 

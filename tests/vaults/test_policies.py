@@ -144,6 +144,24 @@ def test_what_the_mode_has_no_use_for_is_ignored_even_when_it_is_wrong(admin_cli
     assert (made.mode, made.approvals_needed, made.cap_minutes, made.ticket_pattern) == ("forbidden", 1, 60, "")
 
 
+def test_a_purge_can_need_approvals_even_where_values_are_never_shown(admin_client: Client) -> None:
+    asked = {"purge_approval": "on", "approvals_needed": "2", "cap_minutes": "none", "ticket_pattern": r"INC-\d+"}
+
+    admin_client.post("/policies/", {"scope_kind": "everything", "mode": "forbidden", **asked})
+
+    made = RevealPolicy.objects.get()
+    assert (made.purge_approval, made.approvals_needed, made.cap_minutes) == (True, 2, 60)
+    assert made.ticket_pattern == r"INC-\d+"
+    assert "Values are never shown. The ticket looks like" in LedgerEntry.objects.get().note
+    assert "A purge needs 2 approvals." in LedgerEntry.objects.get().note
+
+
+def test_a_purge_needs_no_approval_unless_the_policy_says_so(admin_client: Client) -> None:
+    admin_client.post("/policies/", {"scope_kind": "everything", "mode": "approval"})
+
+    assert RevealPolicy.objects.get().purge_approval is False
+
+
 def test_where_values_are_forbidden_break_glass_can_still_be_open(admin_client: Client) -> None:
     admin_client.post("/policies/", {**WHOLE, "mode": "forbidden"})
 

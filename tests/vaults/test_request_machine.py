@@ -460,7 +460,7 @@ class Requests(RuleBasedStateMachine):
             return
         self._activate(case)
         who, secret = self._person(case.who.name), self._secret(case.secret)
-        spent = grants._spend(who, factories.actor(who), case.pk)
+        spent = grants.spend(who, factories.actor(who), case.pk, grants.Act.REVEAL)
         read = keyvault.get_secret(secret.vault.uri, secret.name, "", reveal_id=str(spent.attempt.id))
         self.flying.append(InFlight(case, spent, read))
 

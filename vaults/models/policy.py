@@ -38,6 +38,9 @@ class RevealPolicy(Scoped):
     decide_minutes = models.PositiveIntegerField(default=1440)  # undecided, or approved and unused, so long: expired
     break_glass = models.BooleanField(default=False)
     break_glass_minutes = models.PositiveIntegerField(default=30)
+    purge_approval = models.BooleanField(
+        default=False, db_default=False
+    )  # a purge needs the approvals that are asked for here
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     ended_at = models.DateTimeField(null=True)

@@ -1,4 +1,4 @@
-"""A request to see one value, from the question to its end, and the votes on it."""
+"""A request to see one value, or to purge one secret, from the question to its end, and the votes on it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,20 @@ CLOSED = tuple(state for state in State if state not in (*OPEN, State.REVIEW_DUE
 
 
 class RevealRequest(models.Model):
-    """One person asks to see one secret's value. Changed by vaults/requests.py only, under a row lock."""
+    """One person asks to see a secret's value, or to purge it. Changed by vaults/requests.py only, under a row lock."""
 
     class Kind(models.TextChoices):
         APPROVAL = "approval", "Request"
         BREAK_GLASS = "break-glass", "Break-glass"
 
+    class Act(models.TextChoices):
+        """What the grant lets its holder do, once."""
+
+        REVEAL = "reveal", "See the value"
+        PURGE = "purge", "Purge the secret"
+
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.APPROVAL)
+    act = models.CharField(max_length=10, choices=Act, default=Act.REVEAL, db_default=Act.REVEAL)
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
     requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reveal_requests")
     secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="reveal_requests")
@@ -69,7 +76,9 @@ class RevealRequest(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["requester", "secret"], condition=Q(kind="approval", state__in=OPEN), name="one_open_request"
+                fields=["requester", "secret", "act"],
+                condition=Q(kind="approval", state__in=OPEN),
+                name="one_open_request",
             ),
             models.UniqueConstraint(
                 fields=["requester"],
@@ -96,6 +105,8 @@ class RevealRequest(models.Model):
             self.secret.vault.name, self.secret.key, self.version, self.use, self.minutes,
             self.reason, self.ticket, self.policy_id,
         ]  # fmt: skip
+        if self.act != self.Act.REVEAL:  # a request to see a value keeps the hash that it had before there were others
+            asked.append(self.act)
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -24,6 +24,7 @@ class Secret(models.Model):
     recovery_level = models.CharField(max_length=64, blank=True)
     recoverable_days = models.PositiveSmallIntegerField(default=0)
     vanished_at = models.DateTimeField(null=True)
+    written_at = models.DateTimeField(null=True)  # when kvadmin itself last changed it: older lists do not count
     haystack = models.TextField(blank=True)  # lower case: what search looks through (vaults/search.py)
 
     class Meta:

@@ -12,13 +12,13 @@ from vaults.models import RevealRequest
 from vaults.notices.events import Event
 
 SENTENCES = {
-    Event.ASKED: "{who} asks to see {secret} in {vault}.",
-    Event.CHANGED: "The request of {who} for {secret} in {vault} has changed, so every vote on it fell.",
-    Event.APPROVED: "Your request for {secret} in {vault} is approved.",
-    Event.DENIED: "Your request for {secret} in {vault} is denied.",
-    Event.VOID: "Your request for {secret} in {vault} is void: what it stood on has changed.",
-    Event.EXPIRED: "Your request for {secret} in {vault} has expired.",
-    Event.REVOKED: "Your grant for {secret} in {vault} was taken back.",
+    Event.ASKED: "{who} asks to {do} {secret} in {vault}.",
+    Event.CHANGED: "The request of {who} {aim} {secret} in {vault} has changed, so every vote on it fell.",
+    Event.APPROVED: "Your request {aim} {secret} in {vault} is approved.",
+    Event.DENIED: "Your request {aim} {secret} in {vault} is denied.",
+    Event.VOID: "Your request {aim} {secret} in {vault} is void: what it stood on has changed.",
+    Event.EXPIRED: "Your request {aim} {secret} in {vault} has expired.",
+    Event.REVOKED: "Your grant {aim} {secret} in {vault} was taken back.",
     Event.BREAK_GLASS: "{who} has broken the glass on {secret} in {vault}.",
     Event.REVIEW_DUE: "The break-glass of {who} on {secret} in {vault} is over and has to be reviewed.",
     Event.JUSTIFIED: "Your break-glass on {secret} in {vault} was reviewed: justified.",
@@ -46,7 +46,8 @@ def request_notice(event: Event, request: RevealRequest) -> Notice:
     """What the event says of this request."""
     secret = request.secret
     names = {"who": plain(str(request.requester)), "secret": secret.name, "vault": secret.vault.shown_name}
-    sentence = SENTENCES[event].format(**names)
+    purge = request.act == RevealRequest.Act.PURGE
+    sentence = SENTENCES[event].format(**names, do="purge" if purge else "see", aim="to purge" if purge else "for")
     return Notice(f"kvadmin #{request.pk}: {sentence.rstrip('.')}", sentence, link=link("request", request.pk))
 
 

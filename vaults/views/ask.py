@@ -22,6 +22,8 @@ from vaults.views.reveal import STATUS
 from vaults.views.roles import signed_in
 from vaults.words import policy_words
 
+REVEAL = RevealRequest.Act.REVEAL
+
 
 class NoVersion(Exception):
     """Azure does not tell which version is the latest, so none can be pinned."""
@@ -93,7 +95,7 @@ def _again(request: Request, item: Secret) -> RevealRequest | None:
     number = request.POST.get("again") or request.GET.get("again") or ""
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         return None
-    return RevealRequest.objects.filter(requester=signed_in(request), secret=item, pk=int(number)).first()
+    return RevealRequest.objects.filter(requester=signed_in(request), secret=item, act=REVEAL, pk=int(number)).first()
 
 
 def _initial(again: RevealRequest | None) -> dict[str, Any]:
@@ -121,5 +123,6 @@ def _page(
     }
     if rule and rule.pk:
         context["words"] = policy_words(rule, rule.approver_groups.values_list("name", flat=True))
-    context["latest"] = RevealRequest.objects.filter(requester=signed_in(request), secret=item).first()
+    mine = RevealRequest.objects.filter(requester=signed_in(request), secret=item, act=REVEAL)
+    context["latest"] = mine.first()
     return render(request, "vaults/ask.html", context, status=status)

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from kvadmin import actions as a
 from kvadmin.http import NotThere, Request
 from vaults import policy
 from vaults import search as engine
@@ -29,6 +30,7 @@ def search(request: Request) -> HttpResponse:
         "vaults": _named(vaults, form.query.name),
         "standing": standing(vaults),
         "shown": str(engine.CAP),
+        "may_change": bool(policy.may(request.user, a.SECRET_UPDATE)),
     }
     template = "vaults/_search_results.html" if request.htmx else "vaults/search.html"
     return render(request, template, context, status=422 if form.errors else 200)

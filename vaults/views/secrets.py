@@ -17,9 +17,10 @@ from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.http import NotThere, Request
-from vaults import policy
-from vaults.models import Secret
+from vaults import policy, rotations
+from vaults.models import DeletedSecret, Secret
 from vaults.views.reveal import STATUS, reveal_context
+from vaults.views.roles import signed_in
 
 
 @require_safe
@@ -28,14 +29,27 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     version = request.GET.get("version", "").lower()
     if version and not keyvault.valid_version(version):
         raise NotThere("No version can be called so: a version has 32 characters, 0 to 9 and a to f.")
+    rotation, watched = rotations.about(signed_in(request), item)
     context = {
         "secret": item,
+        "rotation": rotation,
+        "watched": watched,
         "vault": item.vault,
         "now": timezone.now(),
         "reads": _reads(request, item),
+        "may": _may(request, item),
+        "may_browse": bool(policy.may(request.user, a.SECRET_LIST, item.vault)),
+        "limbo": DeletedSecret.objects.filter(vault=item.vault_id, key=item.key).first() if item.vanished_at else None,
         **reveal_context(request, item, version),
     }
     return render(request, "vaults/secret.html", context)
+
+
+def _may(request: Request, item: Secret) -> dict[str, bool]:
+    """What the person may do to this secret: its page offers nothing else. Costs no query."""
+    acts = {"set": a.SECRET_SET, "update": a.SECRET_UPDATE, "delete": a.SECRET_DELETE, "recover": a.SECRET_RECOVER}
+    acts["copy"] = a.SECRET_COPY
+    return {word: bool(policy.may(request.user, act, item.vault, item.key)) for word, act in acts.items()}
 
 
 def _reads(request: Request, item: Secret) -> LastReads | None:
@@ -47,6 +61,7 @@ def _reads(request: Request, item: Secret) -> LastReads | None:
 def versions(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
     context: dict[str, Any] = {"secret": item, "vault": item.vault, "most": keyvault.MOST_VERSIONS}
+    context["may"] = _may(request, item)
     try:
         listed = keyvault.list_properties_of_secret_versions(item.vault.uri, item.name)
         context |= {"rows": _rows(listed.versions), "cut": listed.cut}

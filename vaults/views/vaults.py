@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Page as NumberedPage
 from django.db import transaction
@@ -15,8 +17,11 @@ from kvadmin import actions as a
 from kvadmin.http import NotThere, Request
 from vaults import paging, policy
 from vaults.forms import RegisterForm, SecretsForm, VaultsForm
-from vaults.models import Secret, Vault
+from vaults.holders import summary
+from vaults.models import AzureAccess, Secret, Vault, VaultDetail
 from vaults.standing import standing
+from vaults.views.access import may_name_people
+from vaults.warned import warnings_of
 
 
 @require_safe
@@ -59,10 +64,29 @@ def vault(request: Request, vault: str) -> HttpResponse:
         "form": form,
         "slice": _slice(found, form, request.GET.get("at", "")),
         "total": found.count(),
+        "may_change": bool(policy.may_within(request.user, a.SECRET_UPDATE, item)),
+        "may_set": bool(policy.may_within(request.user, a.SECRET_SET, item)) and not item.vanished_at,
+        "may_list": bool(policy.may_within(request.user, a.SECRET_LIST, item)),
+        "may_back_up": bool(policy.may(request.user, a.SECRET_BACKUP, item)) and not item.vanished_at,
+        "may_restore": bool(policy.may(request.user, a.SECRET_RESTORE, item)) and not item.vanished_at,
+        "may_browse": bool(policy.may(request.user, a.SECRET_LIST, item)),
         "filtered": any(form.cleaned_data.get(name) for name in ("q", "state")) or bool(form.errors),
     }
-    template = "vaults/_secrets_table.html" if request.htmx else "vaults/vault.html"
-    return render(request, template, context, status=422 if form.errors else 200)
+    if request.htmx:
+        return render(request, "vaults/_secrets_table.html", context, status=422 if form.errors else 200)
+    return render(request, "vaults/vault.html", context | _described(request, item), status=422 if form.errors else 200)
+
+
+def _described(request: Request, item: Vault) -> dict[str, Any]:
+    """What Azure says of the vault's set-up, what is amiss with it, and how many can read in it."""
+    detail = VaultDetail.objects.filter(vault=item).first()
+    rows = list(AzureAccess.objects.filter(vault=item))
+    return {
+        "detail": detail,
+        "warnings": [] if item.vanished_at else warnings_of(item, detail, rows),
+        "access": summary(rows),
+        "may_name": may_name_people(request, item),
+    }
 
 
 def _slice(found: QuerySet[Secret], form: SecretsForm, cursor: str) -> paging.Slice:

@@ -76,6 +76,7 @@ def _start_again(folder: Path, port: int) -> None:
     demo = {
         "AZURE_CLIENT_ID": identities.KVADMIN.app_id,
         "DATABASE_URL": f"sqlite:///{_database(folder)}",
+        "KVADMIN_ARCHIVE_DIR": str(folder / "archives"),
         "KVADMIN_DEBUG": "true",
         "KVADMIN_DEMO": "true",
         "KVADMIN_EMULATOR": f"http://127.0.0.1:{_free_port()}",

@@ -1,0 +1,140 @@
+"""Changes of many secrets: choose and preview, confirm, watch, stop, carry on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import trigger_client_event
+
+from kvadmin import actions as a
+from kvadmin.http import NotThere, Request
+from vaults import batches, paging, policy, tasks
+from vaults.bulk_forms import ChangeForm, ConfirmForm
+from vaults.bulk_preview import MOST, Preview, batch_of, preview
+from vaults.changes import difference
+from vaults.models import Batch, BatchItem
+from vaults.views.roles import signed_in
+
+FEW = 10
+PAGE = 50
+VERBS = ("stop", "go-on", "retry")
+CHANGED = (
+    "What would be changed is not what you were shown any more: a secret or a right has changed meanwhile. Nothing was "
+    "done. This is how it is now."
+)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def bulk(request: Request) -> HttpResponse:
+    """The choice and the change stand in the address; a POST confirms exactly what it shows."""
+    policy.require(request, a.SECRET_UPDATE)
+    chosen = "change" in request.GET
+    form = ChangeForm(_asked(request)) if chosen else ChangeForm(initial=_asked(request))
+    previewed = preview(signed_in(request), form) if chosen and form.is_valid() else None
+    confirm = ConfirmForm(request.POST or None, initial={"shown": previewed.hash if previewed else ""})
+    status = 422 if form.errors else 200
+    if request.method == "POST":
+        if previewed and confirm.is_valid() and confirm.cleaned_data["shown"] == previewed.hash and previewed.to_do:
+            return _ask(request, previewed, confirm.cleaned_data["reason"])
+        status, confirm = _unconfirmed(request, previewed, confirm)
+    context = {"form": form, "confirm": confirm, "most": MOST, **_previewed(request, previewed), **_mine(request)}
+    return render(request, "vaults/bulk.html", context, status=status)
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """The address as the form takes it: ticks are a list, and a choice that is left out is its first one."""
+    asked: dict[str, Any] = {key: request.GET[key] for key in request.GET if key != "pick"}
+    return {"change": "add-tags"} | asked | {"pick": request.GET.getlist("pick")}
+
+
+def _ask(request: Request, previewed: Preview, reason: str) -> HttpResponse:
+    batch, items = batch_of(previewed, signed_in(request), reason)
+    batches.ask(batch, items, policy.actor(request), _queue)
+    return redirect("batch", batch.pk)
+
+
+def _queue(batch: Batch) -> None:
+    tasks.run_bulk.enqueue(batch.pk, batch.turn)
+
+
+def _unconfirmed(request: Request, previewed: Preview | None, confirm: ConfirmForm) -> tuple[int, ConfirmForm]:
+    """Why nothing was done: no reason, or another preview; what was typed stays, with the hash of what is shown now."""
+    if confirm.errors or previewed is None:
+        return 422, confirm
+    messages.warning(request, CHANGED)
+    return 409, ConfirmForm(initial={"reason": confirm.cleaned_data["reason"], "shown": previewed.hash})
+
+
+def _previewed(request: Request, previewed: Preview | None) -> dict[str, Any]:
+    if previewed is None:
+        return {}
+    show = request.GET.get("show", "")
+    page = Paginator(previewed.shown(show), PAGE).get_page(request.GET.get("page", "1"))
+    return {"preview": previewed, "page": page, "show": show, "to_do": len(previewed.to_do)}
+
+
+def _mine(request: Request) -> dict[str, Any]:
+    """The last batches, shown where nothing is being previewed."""
+    if "change" in request.GET:
+        return {}
+    return {"batches": batches.visible(signed_in(request)).select_related("asked_by")[:FEW]}
+
+
+# --- One batch -------------------------------------------------------------------------------------------------------
+def _batch(request: Request, pk: int) -> Batch:
+    found = batches.visible(signed_in(request)).select_related("asked_by").filter(pk=pk).first()
+    if found is None:
+        raise Http404("No such batch, or none that you may see.")
+    return found
+
+
+@require_safe
+def batch(request: Request, pk: int) -> HttpResponse:
+    policy.require(request, a.SECRET_LIST)
+    item = _batch(request, pk)
+    context = _standing(request, item)
+    if request.htmx and request.htmx.target == "batch-progress":
+        response = render(request, "vaults/_batch_progress.html", context)
+        return response if item.is_open else trigger_client_event(response, "batch-over")
+    state = request.GET.get("state", "")
+    items = item.items.select_related("vault").order_by("pk")
+    rows = items.filter(state=state) if state in BatchItem.State.values else items
+    page = paging.numbered(rows, request.GET.get("page", "1"), size=PAGE)
+    shown = [(row, difference(row.before, row.after)) for row in page]
+    context |= {"page": page, "rows": shown, "state": state, "states": BatchItem.State.choices}
+    return render(request, "vaults/_batch_items.html" if request.htmx else "vaults/batch.html", context)
+
+
+def _standing(request: Request, item: Batch) -> dict[str, Any]:
+    """What may be done with it now."""
+    steers = batches.may_steer(signed_in(request), item)
+    silent = item.is_open and Batch.objects.filter(batches.quiet(), pk=item.pk).exists()
+    return {
+        "batch": item,
+        "silent": silent,
+        "may_stop": steers and item.state in {"queued", "running"},
+        "may_go_on": steers and (item.state in {"stopped", "failed"} or silent),
+        "may_retry": steers and not item.is_open and item.failed > 0,
+    }
+
+
+@require_POST
+def act(request: Request, pk: int, verb: str) -> HttpResponse:
+    """Stop it, carry it on, or try its failed items again. Whoever may only look is refused on record."""
+    policy.require(request, a.SECRET_UPDATE)
+    item = _batch(request, pk)
+    if not batches.may_steer(signed_in(request), item):
+        raise NotThere("Only whoever asked for it, or may change every secret, can do this.")
+    try:
+        if verb == "stop":
+            batches.stop(item, policy.actor(request))
+        else:
+            (batches.go_on if verb == "go-on" else batches.retry)(item, policy.actor(request), _queue)
+    except batches.NotNow as problem:
+        messages.info(request, str(problem))
+    return redirect("batch", pk)

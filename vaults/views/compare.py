@@ -1,0 +1,128 @@
+"""Two vaults or environments side by side, and, where somebody asks for it, whether values are equal: yes or no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from audit import export
+from audit.ledger import LedgerUnavailable
+from kvadmin import actions as a
+from kvadmin.http import Request
+from vaults import comparing, equality, policy
+from vaults.compare_forms import CompareForm, ValuesForm
+from vaults.comparing import Pair, Side
+from vaults.models import Secret
+from vaults.views.roles import signed_in
+
+PAGE = 100
+COLUMNS = ("name", "state", "left", "right", "what", "on_the_left", "on_the_right")
+NOT_CHOSEN = "Choose two sides, each a vault or an environment that you may see."
+
+
+@require_safe
+def compare(request: Request) -> HttpResponse | StreamingHttpResponse:
+    """From the inventory, without a read; with `format=csv` as a file."""
+    policy.require(request, a.SECRET_LIST)
+    form = CompareForm(request.GET, policy.visible_vaults(request.user))
+    context: dict[str, Any] = {"form": form}
+    if form.is_valid() and form.cleaned_data["left"] and form.cleaned_data["right"]:
+        context |= _found(request, form)
+        if request.GET.get("format") == "csv" and "pairs" in context:
+            return _csv(context["left"], context["right"], context["pairs"])
+    template = "vaults/_compared.html" if request.htmx else "vaults/compare.html"
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _found(request: Request, form: CompareForm) -> dict[str, Any]:
+    left, right = (comparing.side(request.user, form.cleaned_data[name]) for name in ("left", "right"))
+    if left is None or right is None:
+        form.add_error(None, NOT_CHOSEN)
+        return {}
+    try:
+        pairs = comparing.compare(request.user, left, right, form.ignored)
+    except comparing.TooMany as problem:
+        form.add_error(None, str(problem))
+        return {}
+    show = form.cleaned_data["show"]
+    shown = [pair for pair in pairs if show in {"all", pair.state} or (not show and pair.state != "same")]
+    asks = all(
+        policy.may_within(request.user, a.SECRET_COMPARE, vault) for side in (left, right) for vault in side.vaults
+    )
+    return {
+        "left": left,
+        "right": right,
+        "pairs": shown,
+        "counts": [(state, *comparing.STATES[state], n) for state, n in comparing.counts(pairs).items()],
+        "page": Paginator(shown, PAGE).get_page(request.GET.get("page", "1")),
+        "asks": asks,
+        "at_once": equality.AT_ONCE,
+        "values_url": f"{reverse('compare-values')}?{_sides(form)}",
+    }
+
+
+def _sides(form: CompareForm) -> str:
+    return urlencode({name: form.cleaned_data[name] for name in ("left", "right", "show", "ignore")})
+
+
+def _csv(left: Side, right: Side, pairs: list[Pair]) -> StreamingHttpResponse:
+    """One line for each difference, and one for a name without any; no cell is taken for a formula."""
+    response = StreamingHttpResponse(export.table(COLUMNS, _lines(pairs)), content_type=export.FORMATS["csv"])
+    name = f"kvadmin-compare-{timezone.now():%Y%m%dT%H%MZ}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _lines(pairs: list[Pair]) -> Iterator[tuple[str, ...]]:
+    for pair in pairs:
+        head = (pair.name, pair.label, _places(pair.left), _places(pair.right))
+        for change in pair.differences:
+            yield (*head, change.label, change.before, change.after)
+        if not pair.differences:
+            yield (*head, "", "", "")
+
+
+def _places(secrets: list[Secret]) -> str:
+    return " ".join(secret.vault.name for secret in secrets)
+
+
+# --- Values ----------------------------------------------------------------------------------------------------------
+@require_POST
+def values(request: Request) -> HttpResponse:
+    """Yes or no for each pair that was ticked. The answer is this one page; nothing of it is kept."""
+    policy.require(request, a.SECRET_COMPARE)
+    form = ValuesForm(request.POST)
+    context: dict[str, Any] = {"form": form, "back": f"{reverse('compare')}?{request.GET.urlencode()}"}
+    if not form.is_valid():
+        return render(request, "vaults/compared_values.html", context, status=422)
+    pairs = _picked(request, form.cleaned_data["pick"])
+    if pairs is None:
+        form.add_error("pick", "One of these secrets is not there, or you may not see it. Open the comparison again.")
+        return render(request, "vaults/compared_values.html", context, status=422)
+    person, actor, reason = signed_in(request), policy.actor(request), form.cleaned_data["reason"]
+    try:
+        equality.keep_pace(actor, len(pairs), reason)
+        context["answers"] = [equality.ask(person, actor, *pair, reason=reason) for pair in pairs]
+    except (equality.TooOften, LedgerUnavailable) as error:
+        context["refusal"] = error.sentence
+        return render(request, "vaults/compared_values.html", context, status=429 if error.code == "too-many" else 503)
+    context["reason"] = reason
+    return render(request, "vaults/compared_values.html", context)
+
+
+def _picked(request: Request, ids: list[tuple[int, int]]) -> list[tuple[Secret, Secret]] | None:
+    """The pairs, of secrets that the person may see; None when one of them is not among these."""
+    wanted = {pk for pair in ids for pk in pair}
+    seen = policy.visible_secrets(request.user).filter(vanished_at=None).select_related("vault__subscription")
+    found = seen.in_bulk(wanted)
+    if len(found) < len(wanted):
+        return None
+    return [(found[left], found[right]) for left, right in ids]

@@ -1,0 +1,66 @@
+"""Exports of the inventory: what a list or a search finds, as a file sent while it is made. Each is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from audit import ledger
+from audit.views.export import Recorded
+from kvadmin import actions as a
+from kvadmin.http import Request
+from vaults import exports, policy, search
+from vaults.forms import SearchForm, SecretsForm
+from vaults.models import Secret
+
+MOST_FOUND = 100_000  # matches of one search
+BAD_FILTER = "Nothing was exported: correct the filter first."
+TOO_MANY = f"Nothing was exported: these are more than {MOST_FOUND:,} secrets. Another word narrows it down."
+
+
+@require_POST
+def vault(request: Request, vault: str) -> HttpResponse | StreamingHttpResponse:
+    """One vault's secrets, with the filter that stands in the address."""
+    item = policy.require_vault(request, a.VAULT_LIST, vault)
+    form = SecretsForm(request.GET)
+    if not form.is_valid():
+        return _refused(request, "vault", BAD_FILTER, item.name)
+    found = form.narrow(policy.visible_secrets(request.user).filter(vault=item))
+    return _send(request, exports.secrets_of(found), ledger.Target(item.name), item.name)
+
+
+@require_POST
+def found(request: Request) -> HttpResponse | StreamingHttpResponse:
+    """What a search finds: all of it, and not only the matches that its pages show."""
+    policy.require(request, a.SECRET_LIST)
+    form = SearchForm(request.GET)
+    if not form.is_valid() or not form.query:
+        return _refused(request, "search", BAD_FILTER)
+    live = policy.visible_secrets(request.user).filter(vanished_at=None, vault__vanished_at=None)
+    ids = search.matching(live, form.query, MOST_FOUND + 1)
+    if len(ids) > MOST_FOUND:
+        return _refused(request, "search", TOO_MANY)
+    return _send(request, exports.secrets_by_id(ids), ledger.NOTHING, "search")
+
+
+def _refused(request: Request, page: str, sentence: str, *names: str) -> HttpResponse:
+    messages.error(request, sentence)
+    return redirect(f"{redirect(page, *names).url}?{request.GET.urlencode()}")
+
+
+def _send(request: Request, rows: Iterator[Secret], target: ledger.Target, what: str) -> StreamingHttpResponse:
+    word = request.POST.get("format", "")
+    word = word if word in exports.FORMATS else "csv"
+    asked = ", ".join(f"{key}={value[:100]}" for key, value in request.GET.items() if value and key != "at")
+    note = f"metadata as {word}: {asked or 'all'}"
+    act = ledger.start(a.SECRET_LIST, policy.actor(request), target, note=note)
+    lines = Recorded(exports.written(word, rows), act, word)
+    response = StreamingHttpResponse(lines, content_type=exports.FORMATS[word])
+    name = f"kvadmin-{what}-{timezone.now():%Y%m%dT%H%MZ}.{word}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

@@ -1,0 +1,171 @@
+"""A restore from an archive: open it, see what would happen to each secret, start it, watch it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+
+from kvadmin import actions as a
+from kvadmin.http import NotThere, Request, takes_archive
+from vaults import batches, paging, policy, restores, sealing
+from vaults.archive_forms import RestoreForm
+from vaults.archive_reading import BadArchive, identity_of
+from vaults.models import Batch, BatchItem, Upload, Vault
+from vaults.restore_run import BROKEN
+from vaults.restores import Planned
+from vaults.views.roles import signed_in
+from vaults.writing_forms import ReasonForm
+
+PAGE = 50
+VERBS = ("stop", "go-on", "retry")
+NO_ROOM = "The archive could not be kept on this server for the worker. Look at KVADMIN_ARCHIVE_DIR: is the disk full?"
+
+
+@takes_archive
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("identity")
+@sensitive_variables("form", "identity")
+def restore(request: Request, vault: str) -> HttpResponse:
+    """The form sends the file with a script, so that a mistake leaves what was chosen where it is."""
+    place = policy.require_vault(request, a.SECRET_RESTORE, vault)
+    form = RestoreForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        upload = _take_in(request, place, form)
+        if upload is not None:
+            where = reverse("restore-upload", args=[upload.pk])
+            return HttpResponseClientRedirect(where) if request.htmx else redirect(where)
+    template = "vaults/_restore_errors.html" if request.htmx else "vaults/restore.html"
+    return render(request, template, {"vault": place, "form": form}, status=422 if form.errors else 200)
+
+
+@sensitive_variables("form", "identity")
+def _take_in(request: Request, place: Vault, form: RestoreForm) -> Upload | None:
+    """The sealed archive; None, with what is wrong at its field."""
+    try:
+        identity = identity_of(form.cleaned_data["identity"])
+        return restores.take_in(signed_in(request), place, form.cleaned_data["archive"].file, identity)
+    except BadArchive as error:
+        form.add_error("identity" if error.code in {"no-key", "wrong-key"} else "archive", error.sentence)
+    except OSError:
+        form.add_error("archive", NO_ROOM)
+    return None
+
+
+def _upload(request: Request, pk: int) -> Upload:
+    """What this very person has opened, as long as they may restore into that vault."""
+    mine = Upload.objects.select_related("vault__subscription", "batch__asked_by").filter(by=signed_in(request))
+    found = mine.filter(pk=pk).first()
+    if found is None:
+        raise Http404("No such restore, or none of yours.")
+    policy.require_vault(request, a.SECRET_RESTORE, found.vault.name)
+    return found
+
+
+@require_safe
+def upload(request: Request, pk: int) -> HttpResponse:
+    """The preview until it is started, and then how far it is."""
+    found = _upload(request, pk)
+    if found.batch is not None:
+        return _running(request, found, found.batch)
+    return _preview(request, found, _plan(found), ReasonForm())
+
+
+def _plan(found: Upload) -> list[Planned]:
+    if found.removed_at:
+        raise NotThere("This archive waited for too long and was removed. Upload it again.")
+    try:
+        return restores.plan(found)
+    except (sealing.Broken, OSError):
+        raise NotThere(BROKEN) from None
+
+
+def _preview(request: Request, found: Upload, planned: list[Planned], form: ReasonForm) -> HttpResponse:
+    state = request.GET.get("state", "")
+    shown = [one for one in planned if one.state == state] if state in restores.STATES else planned
+    counts = restores.counts(planned)
+    context = {
+        "upload": found,
+        "vault": found.vault,
+        "facts": found.facts,
+        "form": form,
+        "free": counts["free"],
+        "counts": [(word, *restores.STATES[word], n) for word, n in counts.items() if n],
+        "state": state,
+        "doubts": restores.doubts(found.vault, found.facts),
+        "page": Paginator(shown, PAGE).get_page(request.GET.get("page", "1")),
+    }
+    return render(request, "vaults/restore_preview.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def start(request: Request, pk: int) -> HttpResponse:
+    """Restore what is free, as the preview says; what has changed meanwhile is found out secret by secret."""
+    found = _upload(request, pk)
+    if found.batch is not None:
+        return redirect("restore-upload", pk)
+    planned, form = _plan(found), ReasonForm(request.POST)
+    if not form.is_valid():
+        return _preview(request, found, planned, form)
+    if not restores.counts(planned)["free"]:
+        messages.info(request, "No secret of this archive can be restored into this vault.")
+        return redirect("restore-upload", pk)
+    restores.ask(found, planned, policy.actor(request), reason=form.cleaned_data["reason"])
+    return redirect("restore-upload", pk)
+
+
+def _running(request: Request, found: Upload, batch: Batch) -> HttpResponse:
+    context = _standing(request, found, batch)
+    if request.htmx and request.htmx.target == "work-progress":
+        response = render(request, "vaults/_work_progress.html", context)
+        return response if batch.is_open else trigger_client_event(response, "work-over")
+    state = request.GET.get("state", "")
+    items = batch.items.order_by("pk")
+    rows = items.filter(state=state) if state in BatchItem.State.values else items
+    context |= {"page": paging.numbered(rows, request.GET.get("page", "1"), size=PAGE), "state": state}
+    context["states"] = BatchItem.State.choices
+    return render(request, "vaults/_restored.html" if request.htmx else "vaults/restored.html", context)
+
+
+def _standing(request: Request, found: Upload, batch: Batch) -> dict[str, Any]:
+    silent = batch.is_open and Batch.objects.filter(batches.quiet(), pk=batch.pk).exists()
+    there = found.removed_at is None
+    acts = {
+        "stop": batch.state in {"queued", "running"},
+        "go-on": there and (batch.state in {"stopped", "failed"} or silent),
+        "retry": there and not batch.is_open and batch.failed > 0,
+    }
+    return {
+        "upload": found,
+        "vault": found.vault,
+        "batch": batch,
+        "silent": silent,
+        "here": reverse("restore-upload", args=[found.pk]),
+        "acts": {verb: reverse(f"{verb}-restore", args=[found.pk]) for verb, may in acts.items() if may},
+    }
+
+
+@require_POST
+def act(request: Request, pk: int, verb: str) -> HttpResponse:
+    """Stop it, carry it on, or try its failed items again."""
+    found = _upload(request, pk)
+    batch = found.batch
+    if batch is None or verb not in _standing(request, found, batch)["acts"]:
+        messages.info(request, "This is not possible now.")
+        return redirect("restore-upload", pk)
+    actor = policy.actor(request)
+    try:
+        if verb == "stop":
+            batches.stop(batch, actor)
+        else:
+            (batches.go_on if verb == "go-on" else batches.retry)(batch, actor, restores.enqueue)
+    except batches.NotNow as problem:
+        messages.info(request, str(problem))
+    return redirect("restore-upload", pk)
