@@ -18,6 +18,7 @@ from azure.keyvault.secrets import SecretClient
 from django.conf import settings
 
 from kvadmin.gateway import client, entra
+from kvadmin.gateway.clouds import cloud
 
 MOST_SESSIONS = 256
 IDLE_SECONDS = 3600  # no token lasts much longer
