@@ -129,9 +129,8 @@ class AccessEvent(models.Model):
     match = models.CharField(max_length=12, choices=Match, default=Match.OTHER)
     matched_by = models.CharField(max_length=12, choices=MatchedBy, blank=True)
     ledger_act = models.UUIDField(null=True, db_index=True)
-    action = models.CharField(
-        max_length=30, blank=True, db_default=""
-    )  # from the ledger, when explained: the word of the act
+    # From the ledger, when explained: the word of the act.
+    action = models.CharField(max_length=30, blank=True, default="", db_default="")
     person = models.CharField(max_length=200, blank=True)
     person_id = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=500, blank=True)

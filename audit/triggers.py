@@ -29,6 +29,16 @@ _POSTGRES_REMOVE = (
     "DROP TRIGGER IF EXISTS ledger_refuse_truncate ON audit_ledgerentry",
     "DROP FUNCTION IF EXISTS ledger_refuse()",
 )
+_NAMES = {
+    "sqlite": (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_ledgerentry'",
+        {"ledger_refuse_update", "ledger_refuse_delete"},
+    ),
+    "postgresql": (
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_ledgerentry'::regclass AND tgenabled <> 'D'",
+        {"ledger_refuse_change", "ledger_refuse_truncate"},
+    ),
+}
 _STATEMENTS = {
     "sqlite": (_SQLITE_INSTALL, _SQLITE_REMOVE),
     "postgresql": (_POSTGRES_INSTALL, _POSTGRES_REMOVE),
@@ -50,3 +60,11 @@ def install(connection: BaseDatabaseWrapper) -> None:
 def remove(connection: BaseDatabaseWrapper) -> None:
     """Lift the refusal: for taking the migration back, and for emptying a test database."""
     _run(connection, _STATEMENTS[connection.vendor][1])
+
+
+def missing(connection: BaseDatabaseWrapper) -> set[str]:
+    """The names of those that are not there, or are switched off."""
+    query, wanted = _NAMES[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return wanted - {name for (name,) in cursor.fetchall()}

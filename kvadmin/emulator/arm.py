@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import format_datetime
 from uuid import uuid4
 
 from kvadmin.emulator import answers, armjson, authorization, graph
@@ -50,8 +51,12 @@ def handle(azure: Azure, request: Request) -> Response:
             response = run(call)
         except Refusal as refusal:
             response = refusal.response()
-        response.headers |= {"Cache-Control": "no-cache", "x-ms-request-id": str(uuid4())}
+        response.headers |= {"Cache-Control": "no-cache", "x-ms-request-id": str(uuid4()), "Date": _date(azure)}
         return answers.spoil(response, fault, request.host)
+
+
+def _date(azure: Azure) -> str:
+    return format_datetime(azure.clock.now(), usegmt=True)
 
 
 def _route(request: Request) -> tuple[str, Callable[[Call], Response], dict[str, str]]:

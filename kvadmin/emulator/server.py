@@ -122,8 +122,8 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
 
     def _send(self, answer: Response) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        self.send_response_only(answer.status)
+        for name, value in {"Date": self.date_time_string(), **answer.headers}.items():
             self.send_header(name, value)
         if answer.status != 204:
             self.send_header("Content-Length", str(len(answer.body)))

@@ -41,8 +41,10 @@ class Azure:
         # Groups of the directory: object id of the group: those of its members. `directory_open`: kvadmin may ask.
         self.groups: dict[str, set[str]] = {}
         self.directory_open = True
-        # App registrations that may act for people: client id and secret. `must_sign_in`: whom Entra asks for more.
+        # App registrations that may act for people: client id and secret. `must_sign_in`: whom Entra asks for more;
+        # `distrusting_apps`: those that no identity may vouch for.
         self.apps: dict[str, str] = {}
+        self.distrusting_apps: set[str] = set()
         self.must_sign_in: set[str] = set()
         # Where callers come from before they have said who they are.
         self.egress_address = KVADMIN.address

@@ -1,4 +1,5 @@
-"""Entra's token endpoint, as far as kvadmin asks it: a token for a vault, on behalf of a person who showed theirs.
+"""Entra's token endpoint, as far as kvadmin asks it: a token for a vault, on behalf of a person who showed theirs; and
+one for an app registration itself.
 
 The documents that Microsoft's library reads first are here as well. ("OAuth 2.0 On-Behalf-Of flow";
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-on-behalf-of-flow)
@@ -49,7 +50,7 @@ def handle(azure: Azure, request: Request) -> Response:
         return json_response(404, {"error": "invalid_request", "error_description": "Not found.", "error_codes": [404]})
     try:
         with azure.lock:
-            return json_response(200, _on_behalf_of(azure, dict(parse_qsl(request.body.decode()))))
+            return json_response(200, _token(azure, dict(parse_qsl(request.body.decode()))))
     except _Refused as refused:
         return refused.response()
 
@@ -63,8 +64,18 @@ def _configuration(azure: Azure, request: Request) -> dict[str, str]:
     }
 
 
-def _on_behalf_of(azure: Azure, form: dict[str, str]) -> dict[str, object]:
+def _token(azure: Azure, form: dict[str, str]) -> dict[str, object]:
     _require_app(azure, form)
+    return _of_app(azure, form) if form.get("grant_type") == "client_credentials" else _on_behalf_of(azure, form)
+
+
+def _of_app(azure: Azure, form: dict[str, str]) -> dict[str, object]:
+    """A token of the app registration itself, which holds no right anywhere here."""
+    app = Identity("app", form["client_id"], form["client_id"])
+    return {"token_type": "Bearer", "expires_in": TOKEN_LIFE, "access_token": app.token(form["scope"], azure.tenant_id)}
+
+
+def _on_behalf_of(azure: Azure, form: dict[str, str]) -> dict[str, object]:
     if (form.get("grant_type"), form.get("requested_token_use")) != (GRANT, "on_behalf_of"):
         raise _Refused("unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
     person = _person(azure, form)
@@ -77,7 +88,10 @@ def _require_app(azure: Azure, form: dict[str, str]) -> None:
     secret = azure.apps.get(form.get("client_id", ""))
     if secret is None:
         raise _Refused("unauthorized_client", 700016, "Application was not found in the directory.")
-    if form.get("client_secret") != secret and not form.get("client_assertion"):
+    if form.get("client_assertion"):
+        if form["client_id"] in azure.distrusting_apps:
+            raise _Refused("invalid_client", 700213, "No matching federated identity record found.", 401)
+    elif form.get("client_secret") != secret:
         raise _Refused("invalid_client", 7000215, "Invalid client secret provided.", 401)
 
 

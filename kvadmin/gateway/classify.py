@@ -1,8 +1,9 @@
 """From an exception of the SDK, or an answer of Azure, to one of our errors.
 
 Decided by exception types, HTTP status, `error.code` and `innererror.code` only, never by words in a text: Azure's
-firewall message says "not authorized", and its texts change. One identifier is read out of a text, because Azure puts
-it nowhere else: the leading `AKV<number>` of a 401, and it chooses the advice, not the class.
+firewall message says "not authorized", and its texts change. Two identifiers are read out of a text, because they stand
+nowhere else: the leading `AKV<number>` of a 401, and Entra's `AADSTS<number>` where the SDK keeps only the text of a
+failed sign-in. They choose the advice, not the class.
 """
 
 from __future__ import annotations
@@ -83,6 +84,11 @@ _APP_ADVICE = {
     "AADSTS7000215": "The app registration's secret is wrong. Check KVADMIN_OIDC_CLIENT_SECRET.",
     "AADSTS7000222": "The app registration's secret has expired. Create a new one, and set KVADMIN_OIDC_CLIENT_SECRET.",
     "AADSTS700016": "The app registration is unknown in this tenant. Check KVADMIN_OIDC_CLIENT_ID.",
+    **dict.fromkeys(
+        ("AADSTS70021", "AADSTS700213"),
+        "The app registration does not trust kvadmin's own identity. Check issuer, subject and audience of its "
+        "federated credential.",
+    ),
 }
 # These come before anything is sent: Azure certainly gave nothing out.
 _NEVER_SENT = (
@@ -221,7 +227,9 @@ def _sign_in(error: ClientAuthenticationError, need: Need = NOTHING_NAMED) -> Ga
     """The credential failed: at the vault (401), at Entra (its own form of error), or before any call."""
     code, advices = ("own-sign-in", _APP_ADVICE) if need.identity else ("credential", {})
     if not isinstance(error.response, HttpResponse):
-        return error_for(code, definite=True)
+        inner = _entra_code_in(error.message)
+        advice = advices.get(inner) or _SIGN_IN_ADVICE.get(inner, "")
+        return error_for("credential" if inner in advices else code, inner=inner, advice=advice, definite=True)
     found = from_response(error.response)
     inner = found.inner or _entra_code(error.response)
     return error_for(
@@ -242,6 +250,12 @@ def _entra_code(response: HttpResponse) -> str:
         return f"AADSTS{int(json.loads(response.text())['error_codes'][0])}"
     except (ValueError, LookupError, TypeError, AzureError):
         return ""
+
+
+def _entra_code_in(text: object) -> str:
+    """The same out of a sentence: ClientSecretCredential and its like raise no more than that."""
+    found = re.search(r"\bAADSTS\d{4,7}\b", str(text))
+    return found.group() if found else ""
 
 
 def _network(error: Exception) -> GatewayError:

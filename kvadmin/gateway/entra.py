@@ -1,13 +1,15 @@
-"""Entra itself: which of these groups is this person in, and a token that stands for a secret."""
+"""Entra itself: which of these groups is this person in, a token that stands for a secret, and the app's own proof."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from azure.core.rest import HttpRequest
+from azure.identity import ClientAssertionCredential, ClientSecretCredential
+from django.conf import settings
 
 from kvadmin.gateway.classify import Need, call, from_response
-from kvadmin.gateway.client import credential, directory_client
+from kvadmin.gateway.client import credential, directory_client, transport
 from kvadmin.gateway.clouds import cloud
 
 # "You can check up to a maximum of 20 groups per request", and what an application needs for it: Graph's reference of
@@ -26,6 +28,27 @@ def assertion() -> str:
         GatewayError: the identity got no such token.
     """
     return call(lambda: credential().get_token(f"{cloud().exchange}/.default").token)
+
+
+def prove_app() -> None:
+    """The app registration that people sign in with proves itself, as at a sign-in; the token is thrown away.
+
+    Raises:
+        GatewayError: its secret, or the identity that vouches for it, is not accepted.
+    """
+    call(lambda: _app().get_token(f"{cloud().directory}/.default"), Need(identity="the app registration"))
+
+
+def _app() -> ClientSecretCredential | ClientAssertionCredential:
+    tenant, app = settings.KVADMIN_OIDC_TENANT_ID, settings.KVADMIN_OIDC_CLIENT_ID
+    if settings.KVADMIN_OIDC_CREDENTIAL == "client-secret":
+        secret = settings.KVADMIN_OIDC_CLIENT_SECRET
+        return ClientSecretCredential(
+            tenant, app, secret, authority=cloud().authority, transport=transport(), retry_total=1
+        )
+    return ClientAssertionCredential(
+        tenant, app, assertion, authority=cloud().authority, transport=transport(), retry_total=1
+    )
 
 
 def member_of(object_id: str, group_ids: Sequence[str]) -> list[str]:

@@ -153,6 +153,7 @@ class GatewayError(Exception):
         inner: the innermost of Azure's error codes, such as "ForbiddenByRbac" or "SecretNotFound", or "".
         request_id: the answer's `x-ms-request-id`, which Azure's log shows as CorrelationId, or "".
         retry_after: the seconds after which Azure asks to be called again, or None.
+        address: the address that the vault saw the call come from, or "".
         definite: True when Azure certainly did nothing: gave no value out, and changed nothing.
         raw: the body of Azure's error for administrators, at most 2,000 characters; "" whenever the answer could
             carry a value (2xx, or not readable as an error).
@@ -185,6 +186,7 @@ class GatewayError(Exception):
         self.inner = inner
         self.request_id = request_id
         self.retry_after = retry_after
+        self.address = details.get("address", "").partition(" ")[0]
         self.definite = definite
         self.raw = raw[:MOST_RAW]
         self.counted = False

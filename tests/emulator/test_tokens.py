@@ -6,7 +6,7 @@ import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import OnBehalfOfCredential
+from azure.identity import ClientAssertionCredential, OnBehalfOfCredential
 
 from kvadmin.emulator.identities import Identity, from_token
 from kvadmin.emulator.state import Azure
@@ -68,3 +68,21 @@ def test_whoever_has_to_prove_more_is_sent_back(cloud: Azure, session: requests.
     cloud.must_sign_in.add(ADA.object_id)
 
     assert refused(cloud, session, ADA.token(f"api://{APP}")) == 50076
+
+
+def by_assertion(cloud: Azure, session: requests.Session) -> str:
+    transport = RequestsTransport(session=session, session_owner=False)
+    return ClientAssertionCredential(cloud.tenant_id, APP, lambda: "token", transport=transport).get_token(VAULTS).token
+
+
+def test_an_app_gets_a_token_of_its_own(cloud: Azure, session: requests.Session) -> None:
+    token = from_token(by_assertion(cloud, session))
+
+    assert (token.kind, token.app_id) == ("app", APP)
+
+
+def test_an_app_that_trusts_no_identity_gets_none(cloud: Azure, session: requests.Session) -> None:
+    cloud.distrusting_apps.add(APP)
+
+    with pytest.raises(ClientAuthenticationError, match="AADSTS700213"):
+        by_assertion(cloud, session)

@@ -197,6 +197,13 @@ def test_a_sign_in_that_fails_in_an_unknown_way_is_still_one(body: Any):
     assert (error.code, error.inner, error.definite) == ("credential", "", True)
 
 
+def test_entras_number_is_found_where_only_a_sentence_is_left():
+    error = from_exception(ClientAuthenticationError("Authentication failed: AADSTS7000222: The secret has expired."))
+
+    assert (error.code, error.inner) == ("credential", "AADSTS7000222")
+    assert error.advice == "The client secret has expired. Create a new one, and set AZURE_CLIENT_SECRET."
+
+
 def test_a_credential_that_cannot_even_try_is_a_failed_sign_in():
     error = failure(raising(CredentialUnavailableError(message="az is not installed: hunter2-canary")))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import threading
 import time
@@ -14,7 +13,7 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from kvadmin import migrating
-from tests.processes import database_url, manage
+from tests.processes import database_url, environment, manage, python
 
 
 def migrate(url: str) -> subprocess.Popen[str]:
@@ -37,18 +36,28 @@ def test_of_three_that_migrate_at_once_one_does_it(tmp_path: Path) -> None:
     assert all_of_them > 20
 
 
-def test_one_that_was_killed_lets_go(tmp_path: Path) -> None:
-    lock = Path(f"{tmp_path}/new.sqlite3-migrate.lock")
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        waits = migrate(f"sqlite:///{tmp_path}/new.sqlite3")
-        waits.kill()
-        waits.communicate()
+HOLDS = """
+import django, time
+django.setup()
+from django.db import connection
+from kvadmin import migrating
+with migrating.one_at_a_time(connection):
+    print("holds", flush=True)
+    time.sleep(600)
+"""
 
-    process = migrate(f"sqlite:///{tmp_path}/new.sqlite3")
 
-    assert process.communicate()[0].count("... OK") > 20
-    assert process.returncode == 0
+def test_one_that_is_killed_lets_go(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.sqlite3"
+    killed = python("-c", HOLDS, env=environment(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="kvadmin.settings"))
+    assert killed.stdout
+    assert killed.stdout.readline() == "holds\n"
+    waits = migrate(url)
+    killed.kill()
+    killed.communicate()
+
+    assert waits.communicate()[0].count("... OK") > 20
+    assert waits.returncode == 0
 
 
 @pytest.fixture

@@ -66,9 +66,8 @@ class Vault(models.Model):
     vanished_at = models.DateTimeField(null=True)
     secret_count = models.PositiveIntegerField(default=0)
     deleted_listed_at = models.DateTimeField(null=True)  # last complete listing of the deleted secrets
-    deleted_note = models.CharField(
-        max_length=300, blank=True, db_default=""
-    )  # why the last one failed; empty: it did not
+    # Why the last listing of the deleted secrets failed; empty: it did not.
+    deleted_note = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     log_state = models.CharField(max_length=20, choices=LogState, default=LogState.UNKNOWN)
     workspace_id = models.CharField(max_length=36, blank=True)  # the GUID that Log Analytics queries take

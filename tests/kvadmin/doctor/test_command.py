@@ -1,0 +1,90 @@
+"""manage.py doctor: its lines, its JSON, its exit status, and what never stands in them."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from kvadmin.doctor.examine import EXAMINATIONS
+from kvadmin.emulator.faults import KINDS, Fault
+from kvadmin.emulator.identities import KVADMIN
+from kvadmin.emulator.state import Azure
+from kvadmin.jobs import recovery
+from tests.kvadmin.doctor.conftest import CANARY
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sound(cloud: Azure, settings: Settings) -> Azure:
+    """Nothing needed is missing."""
+    settings.DEBUG = True  # for the emulator is no production
+    recovery.beat("host-1-a")
+    return cloud
+
+
+def said(*options: str) -> str:
+    out = io.StringIO()
+    try:
+        call_command("doctor", *options, stdout=out, no_color=True)
+    except CommandError as error:
+        out.write(f"\n{error}")
+    return out.getvalue()
+
+
+def test_a_sound_set_up_ends_well_and_says_a_line_for_each(sound: Azure) -> None:
+    text = said()
+
+    assert [name for name in EXAMINATIONS if name not in text] == []
+    assert "Something needed fails" not in text
+
+
+def test_a_line_has_icon_word_and_sentence(sound: Azure) -> None:
+    wanted = "\u2713 ok    vault                pay-prod can be listed: its first page holds 1. No value was read."
+
+    assert wanted in said().splitlines()
+
+
+def test_what_is_missing_ends_with_status_one_and_the_command_below(sound: Azure) -> None:
+    sound.faults.set("pay-prod", Fault("rbac"))
+
+    text = said()
+
+    assert "\u2717 wrong vault" in text
+    assert '--role "Key Vault Reader"' in text
+    assert text.endswith("Something needed fails: vault.")
+
+
+def test_json_holds_the_same(sound: Azure) -> None:
+    found = json.loads(said("--json"))
+
+    assert found["ok"] is True
+    assert list(dict.fromkeys(line["name"] for line in found["examinations"])) == list(EXAMINATIONS)
+    assert {"name", "state", "sentence", "command"} == set(found["examinations"][0])
+
+
+def test_one_failure_stops_nothing_else(sound: Azure) -> None:
+    sound.revoke(KVADMIN)
+
+    text = said()
+
+    assert text.endswith("Something needed fails: resource manager, vault, access log.")
+    assert "ok    worker" in text
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS - {"slow", "loop"}))
+def test_no_secret_is_ever_told(sound: Azure, settings: Settings, kind: str) -> None:
+    settings.KVADMIN_CLIENT_SECRET = settings.KVADMIN_OIDC_CLIENT_SECRET = CANARY
+    settings.EMAIL_HOST_PASSWORD = settings.KVADMIN_METRICS_TOKEN = CANARY
+    settings.KVADMIN_NOTIFY_URLS = [f"slack://{CANARY}/b/c"]
+    sound.faults.set("pay-prod", Fault(kind))
+
+    text = said() + said("--json")
+
+    assert CANARY not in text
+    assert settings.SECRET_KEY not in text
+    assert KVADMIN.token("https://management.azure.com").rpartition(".")[0] not in text
