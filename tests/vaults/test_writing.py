@@ -16,7 +16,7 @@ from kvadmin.gateway import keyvault, writes
 from kvadmin.gateway.values import SecretValue
 from tests import factories
 from tests.vaults.awkward import VALUES
-from tests.vaults.writing import NEW, OLD, SET, build, fields, newest, put, reads, review, reviewed, write
+from tests.vaults.writing import NEW, OLD, SET, build, fields, newest, put, reads, review, reviewed, very_many, write
 from vaults.models import DeletedSecret, Person, Secret, Turn
 from vaults.rows import VaultRows
 from vaults.sync import sync_inventory
@@ -435,6 +435,19 @@ def test_a_secret_with_too_many_versions_to_know_the_newest_is_not_made_anew(
     sync_inventory()
     shown = review(ada, fields("many"), "/vaults/pay-prod/secrets/busy/set/")
     assert "Not checked: whether somebody writes at the same time" in shown.json()["html"]
+
+
+def test_of_very_many_versions_a_new_one_begins_with_what_the_newest_has(
+    ada: Client, azure: Azure, secret: Secret
+) -> None:
+    """Azure lists versions by their ids, so that the newest may be among those that are cut off."""
+    very_many(azure, "v", tags={"team": "green"})
+    sync_inventory()
+
+    page = ada.get(SET).content.decode()
+
+    assert 'value="green"' in page
+    assert 'value="red"' not in page
 
 
 def test_the_name_of_a_deleted_secret_leads_to_its_recovery(ada: Client, azure: Azure, secret: Secret) -> None:
