@@ -227,7 +227,9 @@ def test_a_page_that_was_left_offers_to_write_nothing_when_it_comes_back(
     assert newest(azure) == before
 
 
-@pytest.mark.parametrize("path", [SET, NEW, f"{SECRET}update/", f"{SECRET}roll-back/", f"{SECRET}delete/", "/deleted/"])
+@pytest.mark.parametrize(
+    "path", [SECRET, SET, NEW, f"{SECRET}update/", f"{SECRET}roll-back/", f"{SECRET}delete/", "/deleted/"]
+)
 def test_every_page_is_accessible_and_fits_a_phone(
     path: str, page: Page, signed_in: Callable[[Page, str], None], axe: Callable[[Page], None]
 ) -> None:
