@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +17,7 @@ from kvadmin.emulator.state import Azure
 from kvadmin.gateway import keyvault, writes
 from kvadmin.gateway.values import SecretValue
 from tests import factories
+from tests.test_canary import everything_stored
 from tests.vaults.awkward import VALUES
 from tests.vaults.writing import NEW, OLD, SET, build, fields, newest, put, reads, review, reviewed, very_many, write
 from vaults.models import DeletedSecret, Person, Secret, Turn
@@ -85,6 +88,16 @@ def test_half_a_character_is_refused_and_never_replaced(ada: Client, azure: Azur
 
     assert (answer.status_code, newest(azure).value) == (422, "old value")
     assert "The value holds half a character" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+def test_no_digest_of_a_value_is_kept(ada: Client, azure: Azure, mark: str, algorithm: str) -> None:
+    """Whoever reads a digest can try values until one fits: neither a tag nor a row may hold one."""
+    reviewed(ada, "hunter2", fields(mark))
+
+    digest = hashlib.new(algorithm, b"hunter2")
+    kept = "".join(row for _, row in everything_stored()) + repr(newest(azure).tags)
+    assert [text for text in (digest.hexdigest(), b64encode(digest.digest()).decode()) if text in kept] == []
 
 
 def test_a_value_of_25_600_bytes_is_the_longest(ada: Client, azure: Azure, mark: str) -> None:
