@@ -129,7 +129,7 @@ class AccessEvent(models.Model):
     match = models.CharField(max_length=12, choices=Match, default=Match.OTHER)
     matched_by = models.CharField(max_length=12, choices=MatchedBy, blank=True)
     ledger_act = models.UUIDField(null=True, db_index=True)
-    # From the ledger, when explained: the word of the act.
+    # From the ledger, when explained: the word of the act, whose it was, and why.
     action = models.CharField(max_length=30, blank=True, default="", db_default="")
     person = models.CharField(max_length=200, blank=True)
     person_id = models.CharField(max_length=40, blank=True)

@@ -76,7 +76,7 @@
   function show(facts) {
     part("output").innerHTML = facts.html; // rendered and escaped by the server; no value is in it
     form.elements.namedItem("seal").value = facts.seal;
-    part("confirm").hidden = !facts.seal || !part("output").querySelector("[name=row]:checked");
+    part("confirm").hidden = !facts.seal || !facts.todo;
     complain(facts.error);
     part("output").focus();
   }

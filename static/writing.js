@@ -186,7 +186,7 @@
     exact = null;
     part("value-text").value = "";
     part("value-file").value = "";
-    part("value-escaped").textContent = "";
+    showSource(); // a page that comes back by the browser's history must not offer to write what is no longer in it
   }
 
   // --- When ------------------------------------------------------------------------------------------------------------

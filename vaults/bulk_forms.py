@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
 
 from kvadmin.gateway.errors import GatewayError
+from kvadmin.gateway.keyvault import LATEST
 from kvadmin.gateway.rules import check_tags
 from vaults import search
 from vaults.changes import Change, Kind
@@ -95,6 +96,12 @@ class ChangeForm(SelectionForm):
         except GatewayError as error:
             raise forms.ValidationError(error.sentence) from None
         return tags
+
+    def clean_expires(self) -> datetime | None:
+        moment: datetime | None = self.cleaned_data["expires"]
+        if moment and moment.astimezone(UTC) > LATEST:
+            raise forms.ValidationError("Azure's dates end with the year 9999.")
+        return moment
 
     def clean_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(_lines(self.cleaned_data["names"])))

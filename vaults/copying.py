@@ -35,7 +35,7 @@ class Plan:
     """What a copy comes to: what is read, what is there now, and in which ways a value is shown more easily there.
 
     `same_second`: the ids of all versions of the newest second. Azure's times go no further, and only a read tells
-    which of them is the latest.
+    which of them is the latest. Of a secret with too many versions to know the newest it is empty.
     """
 
     source: SecretProperties
@@ -50,7 +50,10 @@ def plan(secret: Secret, vault: Vault, name: str) -> Plan:
     listed = keyvault.list_properties_of_secret_versions(secret.vault.uri, secret.name)
     if not listed.versions:
         raise Refusal("gone", "Azure does not show this secret any more.", 404)
+    newest = Newest.of(listed, secret.vault, secret.name)
     source, same_second = _latest(secret, listed.versions)
+    if newest.cut and newest.properties:
+        source, same_second = newest.properties, []
     if source.managed:
         raise Refusal("managed", f"{MANAGED} Copy the certificate instead.")
     if not source.enabled:
@@ -124,10 +127,11 @@ def copy(
         on_record(refusal, a.SECRET_COPY, actor, target, reason)
         raise
     to = f"{vault.name} / {name.lower()}"
-    note = f"Copied to {to}; shown to nobody." + (f" Confirmed: {' '.join(planned.laxer)}" if planned.laxer else "")
+    confirmation = f" Confirmed: {' '.join(planned.laxer)}" if planned.laxer else ""
+    note = f"Read to be copied to {to}; shown to nobody.{confirmation}"
     read = read_unseen(a.SECRET_COPY, actor, secret, reason=reason, note=note)
     version = read.properties.version
-    if version not in planned.same_second or Wish.like(read.properties) != planned.wish:
+    if (planned.same_second and version not in planned.same_second) or Wish.like(read.properties) != planned.wish:
         raise Refusal("newer-version", CHANGED)
     said = f"Copied from {secret.vault.name} / {secret.key}, version {version}"
     return keeping.set_secret(

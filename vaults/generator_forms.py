@@ -16,10 +16,10 @@ class GeneratorForm(forms.Form):
 
     kind = forms.ChoiceField(choices=KINDS.items(), initial=CHARACTERS)
     length = forms.IntegerField(
+        label="Length in characters, or bytes",
         min_value=SHORTEST,
         max_value=LONGEST,
         initial=24,
-        help_text="Characters, or random bytes.",
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), LENGTH),
     )
     lower = forms.BooleanField(label="Small letters", required=False, initial=True)

@@ -47,6 +47,7 @@ WORDS = {
     "deleted": "A deleted secret holds this name: recover it, or purge it, first.",
 }
 TODO = {"new", "version"}
+OWN = {"name", "twice", "bytes", "empty"}  # what the file alone tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def plan(person: Person, vault: Vault, parsed: Parsed, choice: Choice) -> Plan:
         if choice.rows is not None and number not in choice.rows and code in TODO:
             code = "unticked"
         sentence = WORDS[code]
-        if code in TODO and not (decision := policy.may(person, a.SECRET_SET, vault, key)):
+        # Before what is there is told: who may not write a name here need not know whether it exists.
+        if code not in OWN and not (decision := policy.may(person, a.SECRET_SET, vault, key)):
             code, sentence = "no-right", decision.reason
         created_on = there.created_on if there and code == "version" else None
         rows.append(Row(number, entry, names[number], size_of(entry.value), code, sentence, created_on))

@@ -40,6 +40,10 @@ class Unrecorded(ledger.LedgerUnavailable):
     )
 
 
+TOO_MANY = (
+    "The secret has more versions than Azure lists in order, so that kvadmin cannot see which is the newest. Choose a "
+    "version from its list, or change the newest one on the page for many secrets."
+)
 MANAGED = "This secret belongs to a certificate. It is renewed, changed and deleted with the certificate, not here."
 
 
@@ -48,7 +52,8 @@ class Newest:
     """The newest version of a secret as Azure lists it, without its value.
 
     `mark` tells this state from any later one: the ids of all versions of the newest second; "" where there is none.
-    Where Azure lists too many to know which is the newest (`cut`), it is MANY, and tells nothing.
+    Where Azure lists too many to know which is the newest (`cut`), it is MANY, and tells nothing; the properties are
+    then those of the inventory, without a version's id.
     """
 
     properties: SecretProperties | None
@@ -56,12 +61,14 @@ class Newest:
     cut: bool = False
 
     @classmethod
-    def of(cls, listed: VersionList) -> Newest:
+    def of(cls, listed: VersionList, vault: Vault, name: str) -> Newest:
         if not listed.versions:
             return cls(None, "")
         first = listed.versions[0]
+        if listed.cut:
+            return cls(rows.stored(vault, name) or first, MANY, cut=True)
         ids = sorted(one.version for one in listed.versions if one.created_on == first.created_on)
-        return cls(first, MANY if listed.cut else ",".join(ids), listed.cut)
+        return cls(first, ",".join(ids))
 
     @property
     def wish(self) -> Wish | None:
@@ -70,7 +77,7 @@ class Newest:
 
 def newest(vault: Vault, name: str) -> Newest:
     """What is there now: versions are listed, which reads no value. Raises GatewayError."""
-    return Newest.of(keyvault.list_properties_of_secret_versions(vault.uri, name))
+    return Newest.of(keyvault.list_properties_of_secret_versions(vault.uri, name), vault, name)
 
 
 # --- A new version ---------------------------------------------------------------------------------------------------
@@ -113,10 +120,12 @@ def writer(vault: Vault, key: str, properties: SecretProperties) -> str:
     """Who wrote a version, and when, as far as kvadmin's ledger or Azure's log tell."""
     when = f"{properties.created_on:%Y-%m-%d %H:%M:%S}Z" if properties.created_on else "a time that Azure does not tell"
     by = _by(vault, key, properties.version) or "Somebody whom the access log has not shown yet"
-    return f"{by} wrote version {properties.version} at {when}"
+    return f"{by} wrote {f'version {properties.version}' if properties.version else 'the newest version'} at {when}"
 
 
 def _by(vault: Vault, key: str, version: str) -> str:
+    if not version:
+        return ""
     done = LedgerEntry.objects.filter(vault=vault.name, secret=key, version=version, phase=LedgerEntry.Phase.DONE)
     if person := done.filter(action=a.SECRET_SET.word).values_list("person", flat=True).first():
         return f"{person}, through kvadmin,"
@@ -206,18 +215,23 @@ def update(actor: ledger.Actor, secret: Secret, version: str, wish: Wish, *, bef
 def newest_and(vault: Vault, name: str, version: str) -> tuple[Newest, SecretProperties]:
     """What is there now, and one version of it ("" is the newest). Raises Refusal, GatewayError."""
     listed = keyvault.list_properties_of_secret_versions(vault.uri, name)
-    return Newest.of(listed), _one(listed.versions, version)
+    return Newest.of(listed, vault, name), _one(listed, version)
 
 
-def one_version(vault: Vault, name: str, version: str) -> tuple[SecretProperties, bool]:
-    """A version without its value ("" is the newest), and whether it is the newest. Raises Refusal, GatewayError."""
-    listed = keyvault.list_properties_of_secret_versions(vault.uri, name).versions
+def one_version(vault: Vault, name: str, version: str) -> tuple[SecretProperties, bool | None]:
+    """A version without its value ("" is the newest), and whether it is the newest; None where that is not known.
+
+    Raises Refusal, GatewayError.
+    """
+    listed = keyvault.list_properties_of_secret_versions(vault.uri, name)
     found = _one(listed, version)
-    return found, found.version == listed[0].version
+    return found, None if listed.cut else found.version == listed.versions[0].version
 
 
-def _one(listed: list[SecretProperties], version: str) -> SecretProperties:
-    found = next((one for one in listed if version in ("", one.version)), None)
+def _one(listed: VersionList, version: str) -> SecretProperties:
+    if listed.cut and not version:
+        raise Refusal("too-many-versions", TOO_MANY)
+    found = next((one for one in listed.versions if version in ("", one.version)), None)
     if found is None:
         raise Refusal("not-found", "Azure shows no such version of this secret.", 404)
     return found

@@ -39,11 +39,12 @@ def deleting(vault: Vault, found: DeletedProperties, asked_by: str) -> DeletedSe
 
 
 def goes(item: DeletedSecret, state: DeletedSecret.State, asked_by: str) -> None:
-    """Azure has taken the wish to recover or to purge it."""
+    """Azure has taken the wish to recover or to purge it. A sweep that lists it no longer may be faster, and right."""
     item.state, item.since, item.asked_by = state, timezone.now(), asked_by[:200]
+    mine = DeletedSecret.objects.filter(pk=item.pk)
     with transaction.atomic():
-        item.save(update_fields=["state", "since", "asked_by"])
-        follow_deleted.enqueue(item.pk)
+        if mine.update(state=item.state, since=item.since, asked_by=item.asked_by):
+            follow_deleted.enqueue(item.pk)
 
 
 @task

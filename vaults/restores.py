@@ -173,14 +173,19 @@ def doubts(vault: Vault, facts: Facts) -> list[str]:
 
 # --- Asked for -------------------------------------------------------------------------------------------------------
 def ask(upload: Upload, planned: list[Planned], actor: ledger.Actor, *, reason: str) -> Batch:
-    """Queue the restore of what is free; the others are skipped and say why. The caller has asked policy."""
+    """Queue the restore of what is free; the others are skipped and say why. The caller has asked policy.
+
+    Raises NotNow when it is queued already: a button can be pressed twice at once.
+    """
     free = sum(one.state == "free" for one in planned)
     title = f"Restore {free:,} secrets of {upload.facts['vault']} into {upload.vault}"
     batch = Batch(act=a.SECRET_RESTORE.word, title=title[:300], reason=reason, asked_by=upload.by)
 
     def queue(stored: Batch) -> None:
         upload.batch, upload.expires_at = stored, timezone.now() + RESTORE
-        upload.save(update_fields=["batch", "expires_at"])
+        mine = Upload.objects.filter(pk=upload.pk, batch=None)
+        if not mine.update(batch=upload.batch, expires_at=upload.expires_at):
+            raise batches.NotNow("This restore is started already.")
         enqueue(stored)
 
     with transaction.atomic():

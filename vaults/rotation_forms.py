@@ -24,7 +24,7 @@ class BoardForm(QueryForm):
     q = text_field("Name, tag, content type or vault", "vault:pay")
     environment = forms.ChoiceField(required=False)
     kind = forms.ChoiceField(required=False, choices=KINDS.items())
-    owner = forms.CharField(required=False, max_length=200, help_text=f"“{rotation.NO_OWNER}”: without one.")
+    owner = forms.CharField(label=f"Owner, or “{rotation.NO_OWNER}”", required=False, max_length=200)
     due = forms.ChoiceField(label="Expiry", required=False, choices=[("", "Any"), *rotation.DUE.items()])
     age = forms.ChoiceField(label="Age of the version", required=False, choices=[("", "Any"), *rotation.AGES.items()])
     sort = forms.ChoiceField(label="Order", required=False, choices=SORTS.items())

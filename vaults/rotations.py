@@ -80,7 +80,7 @@ def tick(rotation: Rotation, line_id: int, by: str) -> None:
 def disable_old(actor: ledger.Actor, rotation: Rotation, secret: Secret) -> None:
     """Disable the version that was replaced, as an act of its own. Raises Refusal, GatewayError."""
     found, is_newest = keeping.one_version(secret.vault, secret.name, rotation.old_version)
-    if is_newest:
+    if is_newest or (is_newest is None and not has_new_version(rotation, secret)):
         raise Refusal("newest", "The old version is still the newest one: set a new version first.")
     if found.enabled:
         before = Wish.like(found)

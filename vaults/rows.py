@@ -50,6 +50,17 @@ def forget(vault: Vault, key: str) -> None:
     Secret.objects.filter(vault=vault, key=key.lower()).update(written_at=now, vanished_at=now)
 
 
+def stored(vault: Vault, name: str) -> SecretProperties | None:
+    """A live secret as the last list of its vault has told it, without a version's id; None: not in the inventory."""
+    row = Secret.objects.filter(vault=vault, key=name.lower(), vanished_at=None).first()
+    if row is None:
+        return None
+    return SecretProperties(
+        row.name, "", row.enabled, row.content_type, row.tags, row.created_on, row.updated_on, row.not_before,
+        row.expires_on, row.recovery_level, row.recoverable_days, row.managed,
+    )  # fmt: skip
+
+
 class VaultRows:
     """The rows of one vault during one listing: `write` each batch, and `vanish` only after a complete listing.
 

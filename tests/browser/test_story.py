@@ -94,6 +94,38 @@ def test_copying_gives_every_byte_and_the_escaped_view_shows_the_invisible_ones(
     assert shown(page) != world.VALUE
 
 
+def test_what_was_not_copied_is_not_said_to_be(page: Page, signed_in: Callable[[Page, str], None]) -> None:
+    """Over plain HTTP a browser has no clipboard for pages: the value is selected, all of it and nothing else."""
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    reveal(page)
+
+    page.get_by_role("button", name="Copy exact value").click()
+
+    expect(page.locator("[data-secret-message]")).to_contain_text("Not copied")
+    selected = page.evaluate("document.getSelection().getRangeAt(0).cloneContents().textContent")
+    assert selected == world.VALUE
+
+
+def test_base64_is_decoded_for_reading_only_whatever_a_tag_says(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    """A tag that names an encoding is some program's word, and there are some that no decoder knows."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    azure.put_secret("pay-prod", "db-password", "aMOpbGxvIHdvcmxkIQ==", tags={"file-encoding": '"iso-8859-1"'})
+    signed_in(page, "secrets-user")
+    page.goto(SECRET)
+    reveal(page)
+    assert shown(page) == "aMOpbGxvIHdvcmxkIQ=="
+
+    page.locator('[data-secret-view="base64"]').click()
+    page.get_by_role("button", name="Copy exact value").click()
+
+    expect(page.locator("[data-secret-message]")).to_contain_text("kvadmin cannot clear your clipboard")
+    assert (shown(page), page.evaluate("navigator.clipboard.readText()")) == ("héllo world!", "aMOpbGxvIHdvcmxkIQ==")
+
+
 def test_back_reload_and_another_person_find_no_value(page: Page, signed_in: Callable[[Page, str], None]) -> None:
     signed_in(page, "secrets-user")
     page.goto(SECRET)

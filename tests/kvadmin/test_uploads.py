@@ -20,11 +20,11 @@ LARGE = 3_000_000  # above this Django keeps a file on disk
 def test_a_strangers_file_is_not_kept_and_their_sign_in_still_works(settings: Any, tmp_path: Path) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     factories.person("ada")
-    sent = {"username": "ada", "password": "pw", "archive": io.BytesIO(b"x" * LARGE)}
+    sent = {"login": "ada", "password": "pw", "archive": io.BytesIO(b"x" * LARGE)}
     assert Client().post("/vaults/pay-prod/restore/", sent).headers["Location"].startswith("/sign-in/")
     assert list(tmp_path.iterdir()) == []
 
-    answer = Client().post("/sign-in/", {"username": "ada", "password": "pw"})
+    answer = Client().post("/sign-in/", {"login": "ada", "password": "pw"})
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
 
 

@@ -16,6 +16,7 @@ from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.audit.pages import text_of
 from tests.test_canary import everything_stored
+from tests.vaults.writing import very_many
 from vaults import copying
 from vaults.models import Person, RoleAssignment, Secret, Vault
 from vaults.sync import sync_inventory
@@ -98,7 +99,7 @@ def test_both_sides_are_on_record_and_each_names_the_other(cloud: Azure, officer
         ("secret:copy", "read", "pay-prod", "officer", "CHG-4: DR"),
         ("secret:set", "done", "pay-dr", "officer", "CHG-4: DR"),
     ]  # fmt: skip
-    assert rows[0].note == "Copied to pay-dr / db-password; shown to nobody."
+    assert rows[0].note == "Read to be copied to pay-dr / db-password; shown to nobody."
     assert rows[1].note.startswith(f"Copied from pay-prod / db-password, version {source}.")
     assert [row.request_id for row in rows] == [
         row.correlation_id for row in cloud.log if row.operation in {"SecretGet", "SecretSet"}
@@ -130,6 +131,14 @@ def test_of_two_versions_of_one_second_the_latest_is_copied(cloud: Azure, office
 
     copy(client_of(officer))
     assert (there(cloud).value, there(cloud).tags) == ("5", {"number": "5"})
+
+
+def test_of_very_many_versions_the_newest_is_copied(cloud: Azure, officer: Person, client_of: ClientOf) -> None:
+    very_many(cloud, "the newest", tags={"team": "green"}, at=cloud.clock.now())
+    sync_inventory()
+
+    copy(client_of(officer))
+    assert (there(cloud).value, there(cloud).tags) == ("the newest", {"team": "green"})
 
 
 # --- Who may ---------------------------------------------------------------------------------------------------------

@@ -483,6 +483,15 @@ def test_a_sweep_that_began_before_an_act_does_not_undo_what_is_known_of_it(
     assert state() == "recovering"
 
 
+def test_a_sweep_that_sees_the_end_before_the_act_is_noted_is_right(gone: DeletedSecret) -> None:
+    """Azure was faster with the purge than kvadmin with its own row, and a sweep came in between."""
+    limbo.listed(gone.vault, [], timezone.now())
+
+    limbo.goes(gone, DeletedSecret.State.PURGING, "officer")
+
+    assert not DeletedSecret.objects.exists()
+
+
 def test_a_recovery_that_never_came_true_is_deleted_again_after_an_hour(
     ada: Client, azure: Azure, gone: DeletedSecret
 ) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from audit.models import LedgerEntry
 from kvadmin.emulator.faults import Fault
@@ -19,7 +20,7 @@ from tests import factories
 from vaults import imports
 from vaults.import_files import read
 from vaults.imports import Choice
-from vaults.models import Person, Secret, Vault
+from vaults.models import DeletedSecret, Person, Secret, Vault
 from vaults.sync import sync_inventory
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +112,17 @@ def test_other_names_and_ticks_are_followed(pay: Vault, officer: Person) -> None
 def test_a_part_of_the_vault_is_what_a_role_on_a_part_may_write(pay: Vault) -> None:
     person = factories.person("eve", "secrets-officer", vault=pay, prefix="db-")
     assert codes(pay, person, "DB_ONE=1\nOTHER=2") == {"DB-ONE": "new", "OTHER": "no-right"}
+
+
+@pytest.mark.parametrize("existing", [imports.SKIP, imports.VERSION])
+def test_a_preview_does_not_tell_what_exists_outside_of_ones_part(pay: Vault, existing: str) -> None:
+    for facts in ({"name": "api-live"}, {"name": "api-tls", "managed": True}):
+        factories.secret(pay, **facts)
+    DeletedSecret.objects.create(vault=pay, key="api-old", name="api-old", state="deleted", since=timezone.now())
+    person = factories.person("eve", "secrets-officer", vault=pay, prefix="db-")
+
+    found = codes(pay, person, "api-live=1\napi-tls=2\napi-old=3\napi-none=4", Choice(existing=existing))
+    assert set(found.values()) == {"no-right"}
 
 
 def test_a_preview_takes_as_many_queries_for_three_rows_as_for_one(

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AccessEvent, LedgerEntry
+from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
 from vaults import rotation
@@ -298,6 +299,41 @@ def test_only_one_rotation_of_a_secret_is_under_way(pay: Secret, officer: Person
     begin(client)
     client.post(ROTATE, {"reason": "CHG-10: again"})
     assert Rotation.objects.count() == 1
+
+
+def test_what_was_typed_stays_when_azure_cannot_be_asked(
+    pay: Secret, officer: Person, azure: Azure, client_of: ClientOf
+) -> None:
+    azure.faults.set("pay-prod", Fault("firewall"))
+    answer = client_of(officer).post(ROTATE, {"reason": "CHG-9: yearly", "lines": "the nightly job"})
+    page = answer.content.decode()
+    assert (answer.status_code, Rotation.objects.count()) == (502, 0)
+    assert [words in page for words in ("The rotation is not begun", "CHG-9: yearly", "the nightly job")] == [True] * 3
+
+
+def test_a_lost_answer_to_the_last_step_is_not_called_a_failure(
+    pay: Secret, officer: Person, azure: Azure, client_of: ClientOf
+) -> None:
+    client = client_of(officer)
+    begin(client)
+    azure.clock.advance(timedelta(minutes=1))
+    azure.put_secret("pay-prod", "db-password", "new")
+    azure.faults.set("pay-prod", Fault("lost", operations=frozenset({"SecretUpdate"})))
+    page = client.post(ROTATE + "disable-old/", follow=True).content.decode()
+    assert "It is not known whether Azure has done it all the same" in page
+
+
+def test_of_very_many_versions_none_is_disabled_as_the_old_one_by_guessing(
+    pay: Secret, officer: Person, azure: Azure, client_of: ClientOf
+) -> None:
+    for _ in range(501):
+        azure.put_secret("pay-prod", "db-password", "v")
+    client = client_of(officer)
+    begin(client)
+    client.post(ROTATE + "disable-old/")
+    assert Rotation.objects.get().old_disabled_at is None
+    assert all(version.enabled for version in azure.vault("pay-prod").secrets.get("db-password").versions.values())
+    assert "Which version this was kvadmin could not see" in text(client, ROTATE)
 
 
 def test_a_certificates_secret_is_not_rotated_here(pay: Secret, officer: Person, client_of: ClientOf) -> None:

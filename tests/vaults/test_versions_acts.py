@@ -13,8 +13,9 @@ from django.test import Client
 from audit.ingest import ingest_audit
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin.emulator.state import Azure
+from kvadmin.gateway import keyvault
 from tests import factories
-from tests.vaults.writing import PAGE, SUBSCRIPTION, build, newest, put, reads
+from tests.vaults.writing import PAGE, SUBSCRIPTION, build, newest, put, reads, very_many
 from vaults.models import Person, Secret
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +120,18 @@ def test_an_older_version_s_properties_are_not_taken_for_the_secret_s(
     assert azure.vault("pay-prod").secrets.get("db-password").versions[old.id].tags == {"team": "red"}
     assert newest(azure).tags == {"team": "green"}
     assert Secret.objects.get().tags == {"team": "blue", "owner": "ada"}  # as the last sweep found it
+
+
+def test_of_very_many_versions_none_is_called_the_newest(ada: Client, azure: Azure, secret: Secret) -> None:
+    very_many(azure, "v")
+    listed = keyvault.list_properties_of_secret_versions(secret.vault.uri, secret.name).versions
+
+    answer, one = ada.get(UPDATE), ada.get(f"{UPDATE}?version={listed[0].version}")
+
+    assert answer.status_code == 409
+    assert "kvadmin cannot see which is the newest" in answer.content.decode()
+    assert "One of very many versions" in one.content.decode()
+    assert "The newest version<" not in one.content.decode()
 
 
 def test_properties_that_somebody_changed_meanwhile_are_looked_at_again(

@@ -15,7 +15,7 @@ from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.test_canary import everything_stored
 from tests.vaults.archives import IDENTITY, contents, empty, fill, made, place_of, take_in
-from vaults import backups
+from vaults import backups, batches, restores
 from vaults.models import Archive, Batch, Person, Upload, Vault
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +130,18 @@ def test_it_is_started_once_however_often_the_button_is_pressed(
         client_of(officer).post(f"/restores/{upload.pk}/start/", {"reason": "CHG-1: after the move"})
 
     assert Batch.objects.filter(act="secret:restore").count() == 1
+
+
+def test_two_presses_at_one_moment_start_it_once(archive: Archive, pay_dr: Vault, officer: Person) -> None:
+    """Both requests have read the row before either has written it."""
+    upload = take_in(officer, pay_dr, archive)
+    first, second = Upload.objects.get(pk=upload.pk), Upload.objects.get(pk=upload.pk)
+    planned = restores.plan(upload)
+    batch = restores.ask(first, planned, factories.actor(officer), reason="CHG-1: after the move")
+
+    with pytest.raises(batches.NotNow):
+        restores.ask(second, planned, factories.actor(officer), reason="CHG-1: after the move")
+    assert (list(Batch.objects.filter(act="secret:restore")), Upload.objects.get().batch) == ([batch], batch)
 
 
 def test_what_waited_too_long_or_cannot_be_opened_is_a_sentence(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +17,9 @@ from kvadmin.emulator.state import Azure
 from kvadmin.gateway import keyvault, writes
 from kvadmin.gateway.values import SecretValue
 from tests import factories
+from tests.test_canary import everything_stored
 from tests.vaults.awkward import VALUES
-from tests.vaults.writing import NEW, OLD, SET, build, fields, newest, put, reads, review, reviewed, write
+from tests.vaults.writing import NEW, OLD, SET, build, fields, newest, put, reads, review, reviewed, very_many, write
 from vaults.models import DeletedSecret, Person, Secret, Turn
 from vaults.rows import VaultRows
 from vaults.sync import sync_inventory
@@ -85,6 +88,16 @@ def test_half_a_character_is_refused_and_never_replaced(ada: Client, azure: Azur
 
     assert (answer.status_code, newest(azure).value) == (422, "old value")
     assert "The value holds half a character" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+def test_no_digest_of_a_value_is_kept(ada: Client, azure: Azure, mark: str, algorithm: str) -> None:
+    """Whoever reads a digest can try values until one fits: neither a tag nor a row may hold one."""
+    reviewed(ada, "hunter2", fields(mark))
+
+    digest = hashlib.new(algorithm, b"hunter2")
+    kept = "".join(row for _, row in everything_stored()) + repr(newest(azure).tags)
+    assert [text for text in (digest.hexdigest(), b64encode(digest.digest()).decode()) if text in kept] == []
 
 
 def test_a_value_of_25_600_bytes_is_the_longest(ada: Client, azure: Azure, mark: str) -> None:
@@ -435,6 +448,19 @@ def test_a_secret_with_too_many_versions_to_know_the_newest_is_not_made_anew(
     sync_inventory()
     shown = review(ada, fields("many"), "/vaults/pay-prod/secrets/busy/set/")
     assert "Not checked: whether somebody writes at the same time" in shown.json()["html"]
+
+
+def test_of_very_many_versions_a_new_one_begins_with_what_the_newest_has(
+    ada: Client, azure: Azure, secret: Secret
+) -> None:
+    """Azure lists versions by their ids, so that the newest may be among those that are cut off."""
+    very_many(azure, "v", tags={"team": "green"})
+    sync_inventory()
+
+    page = ada.get(SET).content.decode()
+
+    assert 'value="green"' in page
+    assert 'value="red"' not in page
 
 
 def test_the_name_of_a_deleted_secret_leads_to_its_recovery(ada: Client, azure: Azure, secret: Secret) -> None:

@@ -38,6 +38,16 @@ def put(azure: Azure, value: str, name: str = "db-password", **fields: Any) -> V
     return azure.put_secret("pay-prod", name, value, **(given | fields))
 
 
+def very_many(azure: Azure, value: str, **newest: Any) -> None:
+    """501 more versions of db-password, and a newest one, which Azure's list by ids shows last of all."""
+    at = newest.pop("at", OLD)
+    for _ in range(501):
+        put(azure, "one of many", tags={"team": "red"}, at=at)
+    secret = azure.vault("pay-prod").secrets.get("db-password")
+    assert secret is not None
+    secret.add(Version(value, int(at.timestamp()) + 60, id="f" * 32, **newest))
+
+
 def vault() -> Vault:
     return Vault.objects.get(name="pay-prod")
 

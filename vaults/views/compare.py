@@ -23,7 +23,7 @@ from vaults.comparing import Pair, Side
 from vaults.models import Secret
 from vaults.views.roles import signed_in
 
-PAGE = 100
+PAGE = 50
 COLUMNS = ("name", "state", "left", "right", "what", "on_the_left", "on_the_right")
 NOT_CHOSEN = "Choose two sides, each a vault or an environment that you may see."
 

@@ -20,7 +20,7 @@ from kvadmin.http import Request, takes_files
 from vaults import import_files, imports, policy
 from vaults.import_files import Parsed
 from vaults.import_forms import ImportForm
-from vaults.imports import MOST_ROWS
+from vaults.imports import MOST_ROWS, Plan
 from vaults.models import Vault
 from vaults.views.roles import signed_in
 
@@ -64,16 +64,18 @@ def _answer(request: Request, place: Vault, form: ImportForm, parsed: Parsed) ->
     seal = form.cleaned_data["seal"]
     if not seal or seal != planned.seal or not planned.todo:
         context = {"planned": planned, "problems": parsed.problems, "vault": place, "changed": bool(seal)}
-        return _fragment("vaults/_import_preview.html", context, planned.seal, 409 if seal else 200)
+        return _fragment("vaults/_import_preview.html", context, planned, 409 if seal else 200)
     results = imports.write(policy.actor(request), place, planned, reason=form.cleaned_data["reason"])
     counts = dict.fromkeys(("done", "failed", "left", "skipped"), 0) | Counter(result.state for result in results)
-    return _fragment("vaults/_import_result.html", {"results": results, "counts": counts, "vault": place}, "", 200)
+    return _fragment("vaults/_import_result.html", {"results": results, "counts": counts, "vault": place}, None, 200)
 
 
-def _fragment(template: str, context: dict[str, Any], seal: str, status: int) -> JsonResponse:
+def _fragment(template: str, context: dict[str, Any], planned: Plan | None, status: int) -> JsonResponse:
+    """What the page shows; with a plan, also its seal, and how many rows it would write."""
     html = render_to_string(template, context)
     notice = CHANGED if context.get("changed") else ""
-    return JsonResponse({"html": html, "seal": seal, "error": notice}, status=status)
+    seal, todo = (planned.seal, len(planned.todo)) if planned else ("", 0)
+    return JsonResponse({"html": html, "seal": seal, "todo": todo, "error": notice}, status=status)
 
 
 def _error(sentence: str, *, field: str = "") -> JsonResponse:

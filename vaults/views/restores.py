@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -95,6 +96,7 @@ def _preview(request: Request, found: Upload, planned: list[Planned], form: Reas
         "upload": found,
         "vault": found.vault,
         "facts": found.facts,
+        "made": _moment(found.facts.get("made")),
         "form": form,
         "free": counts["free"],
         "counts": [(word, *restores.STATES[word], n) for word, n in counts.items() if n],
@@ -103,6 +105,14 @@ def _preview(request: Request, found: Upload, planned: list[Planned], form: Reas
         "page": Paginator(shown, PAGE).get_page(request.GET.get("page", "1")),
     }
     return render(request, "vaults/restore_preview.html", context, status=422 if form.errors else 200)
+
+
+def _moment(text: object) -> datetime | None:
+    """When the archive says that it was made; it may say anything."""
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 @require_POST
@@ -117,7 +127,10 @@ def start(request: Request, pk: int) -> HttpResponse:
     if not restores.counts(planned)["free"]:
         messages.info(request, "No secret of this archive can be restored into this vault.")
         return redirect("restore-upload", pk)
-    restores.ask(found, planned, policy.actor(request), reason=form.cleaned_data["reason"])
+    try:
+        restores.ask(found, planned, policy.actor(request), reason=form.cleaned_data["reason"])
+    except batches.NotNow as problem:
+        messages.info(request, str(problem))
     return redirect("restore-upload", pk)
 
 

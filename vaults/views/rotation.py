@@ -14,14 +14,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.views.scope import entries_for, events_for
 from kvadmin import actions as a
-from kvadmin.gateway.errors import GatewayError
 from kvadmin.http import NotThere, Request
 from vaults import paging, policy, rotation, rotations
 from vaults.models import ExpiryWatch, Rotation, Secret
 from vaults.rotation_forms import BoardForm, LineForm, StartForm
-from vaults.rules import Refusal
 from vaults.standing import standing
 from vaults.views.roles import signed_in
+from vaults.views.versions import FAILURES, status_of, told
 
 VERBS = ("add-line", "tick", "disable-old", "close")
 
@@ -86,13 +85,14 @@ def rotate(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_SET, vault, secret)
     open_one = rotations.under_way(item)
     form = StartForm(request.POST or None, initial=_initial(request, item, open_one))
+    context, status = _steps(item, open_one, form), 422 if form.errors else 200
     if request.method == "POST" and form.is_valid() and open_one is None:
         try:
             rotations.start(policy.actor(request), item, form.cleaned_data["lines"], reason=form.cleaned_data["reason"])
-        except (Refusal, GatewayError) as error:
-            messages.error(request, error.sentence)
-        return redirect("rotate", vault, secret)
-    return render(request, "vaults/rotate.html", _steps(item, open_one, form), status=422 if form.errors else 200)
+            return redirect("rotate", vault, secret)
+        except FAILURES as error:
+            context["refusal"], status = told(error), status_of(error)
+    return render(request, "vaults/rotate.html", context, status=status)
 
 
 def _initial(request: Request, item: Secret, open_one: Rotation | None) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def rotate_act(request: Request, vault: str, secret: str, verb: str) -> HttpResp
         return redirect("rotate", vault, secret)
     try:
         _act(request, open_one, item, verb)
-    except (Refusal, GatewayError) as error:
-        messages.error(request, error.sentence)
+    except FAILURES as error:
+        messages.error(request, told(error))
     return redirect("rotate", vault, secret)
 
 
