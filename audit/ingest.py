@@ -30,6 +30,7 @@ MOST_QUERIES = 500
 MORE = "There is more in the log than one run takes in. The next run goes on from here."
 REMATCH = timedelta(days=1)  # how far back reads are sorted again, at least
 BATCH = 500
+PIECE = 2_000  # rows that are stored under one lock
 # What a row must hold to tell who did what from where. One that no row of a table ever held is shown as absent.
 COLUMNS = ("Status", "CorrelationId", "CallerIp", "ClientInfo", "RequestUri", "ObjectUrl", "Claims")
 
@@ -195,18 +196,33 @@ def _resume(window: Window, now: datetime) -> datetime:
     return min(window.end, now - max(MARGIN, timedelta(minutes=settings.KVADMIN_INGEST_OVERLAP_MINUTES)))
 
 
-@transaction.atomic
 def _store(mark: Watermark, window: Window, page: logs.LogPage, now: datetime, counts: Counts) -> None:
-    """Rows and watermark are committed together. The watermark's lock lets one writer per log in at a time."""
-    locked = Watermark.objects.select_for_update().get(pk=mark.pk)
-    new = rows.insert(list(_parsed(page.rows, counts)))
+    """The rows in pieces, and then the watermark: a run that dies in between leaves rows that the next one knows.
+
+    Each piece is parsed before its lock is taken, so that on SQLite no other writer waits for long.
+    """
+    for some in batched(page.rows, PIECE):
+        events = list(_parsed(some, counts))
+        with transaction.atomic():
+            _locked(mark)
+            counts.new += rows.insert(events)
+    _move(mark, window, page, now)
+
+
+def _locked(mark: Watermark) -> Watermark:
+    """The watermark's lock lets one writer per log in at a time; audit/findings.py waits for it, too."""
+    return Watermark.objects.select_for_update().get(pk=mark.pk)
+
+
+@transaction.atomic
+def _move(mark: Watermark, window: Window, page: logs.LogPage, now: datetime) -> None:
+    locked = _locked(mark)
     locked.complete_from = min(locked.complete_from or window.start, window.start)
     locked.complete_up_to = max(locked.complete_up_to or window.start, min(window.end, now - MARGIN))
     locked.resume_from = max(locked.resume_from or window.start, _resume(window, now))
     locked.gaps = without(locked.gaps, window) + ([gap(window)] if page.partial else [])
     locked.columns = _columns(locked.columns, page.rows)
     locked.save(update_fields=["complete_from", "complete_up_to", "resume_from", "gaps", "columns"])
-    counts.new += new
 
 
 def _columns(known: dict[str, list[str]], page: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
