@@ -44,10 +44,14 @@ class Problem:
 
 @dataclass(slots=True)
 class Parsed:
-    """What a file holds. With problems, the entries are those that could be read all the same."""
+    """What a file holds. With problems, the entries are those that could be read all the same.
+
+    `unit`: what their `line` counts, since the lines of JSON are lost: "line", or "entry" for the first, the second ...
+    """
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unit: str = "line"
 
 
 def format_of(file_name: str) -> str:
@@ -168,8 +172,7 @@ def _named(item: Any) -> tuple[Any, Any]:
 
 
 def _checked(pairs: Any) -> Parsed:
-    """Entries are told by their place: the first, the second ..., since JSON's lines are lost."""
-    found = Parsed()
+    found = Parsed(unit="entry")
     for place, (name, value) in enumerate(pairs, 1):
         if isinstance(name, str) and isinstance(value, str):
             found.entries.append(Entry(place, name, SecretValue(value)))

@@ -12,9 +12,11 @@ from django.utils import timezone
 from vaults import paging, rotation, search
 from vaults.forms import QueryForm, text_field
 from vaults.models import Secret, Vault
+from vaults.rotations import MOST_LINES
 from vaults.writing_forms import reason_field
 
 SORTS = {"expires": "Expires first", "oldest": "Oldest version first"}
+MOST_LETTERS = 300  # of one line of a checklist
 KINDS = {"": "Any", "secrets": "Secrets", "certificates": "Certificates"}
 
 
@@ -79,11 +81,18 @@ class StartForm(forms.Form):
     )
 
     def clean_lines(self) -> list[str]:
-        lines = [line.strip()[:300] for line in str(self.cleaned_data["lines"]).splitlines() if line.strip()]
-        return list(dict.fromkeys(lines))[:100]
+        found = (line.strip() for line in str(self.cleaned_data["lines"]).splitlines())
+        lines = list(dict.fromkeys(line for line in found if line))
+        if len(lines) > MOST_LINES:
+            raise forms.ValidationError(f"A checklist has {MOST_LINES} lines at most; these are {len(lines)}.")
+        if long := next((number for number, line in enumerate(lines, 1) if len(line) > MOST_LETTERS), 0):
+            raise forms.ValidationError(f"A line may have {MOST_LETTERS} characters; line {long} has more.")
+        return lines
 
 
 class LineForm(forms.Form):
     """One more line of the checklist."""
 
-    text = forms.CharField(max_length=300, error_messages={"required": "Say who or what still uses the old value."})
+    text = forms.CharField(
+        max_length=MOST_LETTERS, error_messages={"required": "Say who or what still uses the old value."}
+    )

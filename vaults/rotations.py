@@ -17,6 +17,7 @@ from vaults.rules import Refusal
 from vaults.wishes import Wish
 
 MOST_READERS = 10
+MOST_LINES = 100  # of one checklist
 
 
 def under_way(secret: Secret) -> Rotation | None:
@@ -64,7 +65,9 @@ def has_new_version(rotation: Rotation, secret: Secret) -> bool:
 
 
 def add_line(rotation: Rotation, text: str) -> None:
-    """One more line of the checklist."""
+    """One more line of the checklist. Raises Refusal when it is full."""
+    if rotation.lines.count() >= MOST_LINES:
+        raise Refusal("full", f"A checklist has {MOST_LINES} lines at most, and this one has them.")
     RotationLine.objects.create(rotation=rotation, text=text)
 
 

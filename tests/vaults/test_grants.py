@@ -144,6 +144,21 @@ def test_nothing_is_shown_after_the_ground_is_gone(
     assert reads(azure) == 0
 
 
+def test_what_azure_alone_knows_as_disabled_gives_the_use_back(
+    secret: Secret, dev: Person, approver: Person, azure: Azure
+) -> None:
+    """It was disabled around kvadmin, since the last sweep: nobody was shown anything."""
+    factories.policy("approval")
+    request = granted(secret, dev, approver)
+    version = azure.vault("pay-prod").secrets.get("db-password").latest
+    version.enabled = False
+
+    assert refused(lambda: reveal(dev, request)) == "disabled"
+    version.enabled = True
+
+    assert reveal(dev, request) == "canary-grant"
+
+
 @pytest.mark.parametrize("kind", ["rbac", "firewall", "throttled", "dns"])
 def test_a_definite_refusal_of_azure_gives_the_use_back_once(
     kind: str, secret: Secret, dev: Person, approver: Person, azure: Azure

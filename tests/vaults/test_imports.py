@@ -80,6 +80,14 @@ def test_a_preview_says_of_each_row_what_would_happen_and_shows_no_value(
     assert ("correct horse" in str(answer), ">13<" in answer["html"]) == (False, True)
 
 
+def test_what_is_counted_is_called_what_it_is(pay: Vault, officer: Person, client_of: ClientOf) -> None:
+    """The second entry of a JSON file may stand in its twentieth line."""
+    client, text = client_of(officer), '{\n\n\n"a": 1,\n"b": "x"}'
+    shown = send(client, text, "x.json").json()["html"]
+    assert ("Entry 1: Here is no name" in shown, "entry 2<" in shown, "line 2" in shown) == (True, True, False)
+    assert "line 2<" in send(client, "\nB=x", "x.env").json()["html"]
+
+
 def test_each_row_is_judged_by_name_size_and_what_is_there(pay: Vault, officer: Person) -> None:
     big = "a" * 25_601
     text = f"{FILE}BIG={big}\nTWICE=1\ntwice=2\n"

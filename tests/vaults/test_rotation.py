@@ -272,6 +272,27 @@ def test_a_line_is_added_ticked_and_its_tick_taken_back(pay: Secret, officer: Pe
     assert (line.done_by, line.done_at) == ("", None)
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("\n".join(f"job {n}" for n in range(101)), "A checklist has 100 lines at most; these are 101."),
+        (f"short\n{'x' * 301}", "A line may have 300 characters; line 2 has more."),
+    ],
+)
+def test_a_checklist_that_is_too_long_is_not_cut_without_a_word(
+    pay: Secret, officer: Person, client_of: ClientOf, lines: str, sentence: str
+) -> None:
+    answer = client_of(officer).post(ROTATE, {"reason": "CHG-9: yearly", "lines": lines})
+    assert (answer.status_code, sentence in answer.content.decode(), Rotation.objects.count()) == (422, True, 0)
+
+
+def test_a_full_checklist_takes_no_more_lines(pay: Secret, officer: Person, client_of: ClientOf) -> None:
+    client = client_of(officer)
+    rotation_of = begin(client, "\n".join(f"job {n}" for n in range(100)))
+    page = client.post(ROTATE + "add-line/", {"text": "one more"}, follow=True).content.decode()
+    assert ("A checklist has 100 lines at most" in page, rotation_of.lines.count()) == (True, 100)
+
+
 def test_a_line_of_another_rotation_is_not_ticked_here(
     azure: Azure, pay: Secret, officer: Person, client_of: ClientOf
 ) -> None:

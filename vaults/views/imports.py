@@ -63,7 +63,8 @@ def _answer(request: Request, place: Vault, form: ImportForm, parsed: Parsed) ->
     planned = imports.plan(signed_in(request), place, parsed, form.choice)
     seal = form.cleaned_data["seal"]
     if not seal or seal != planned.seal or not planned.todo:
-        context = {"planned": planned, "problems": parsed.problems, "vault": place, "changed": bool(seal)}
+        told = {"problems": parsed.problems, "unit": parsed.unit}
+        context = {"planned": planned, "vault": place, "changed": bool(seal), **told}
         return _fragment("vaults/_import_preview.html", context, planned, 409 if seal else 200)
     results = imports.write(policy.actor(request), place, planned, reason=form.cleaned_data["reason"])
     counts = dict.fromkeys(("done", "failed", "left", "skipped"), 0) | Counter(result.state for result in results)
