@@ -186,6 +186,11 @@ else:
     DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": env.url_config("CACHE_URL", "locmemcache://", environ.Env.cache_url_config)}
+if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    CACHES["default"]["OPTIONS"] = {
+        **CACHES["default"].get("OPTIONS", {}),
+        "serializer": "kvadmin.caching.JsonSerializer",
+    }
 TASKS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": env.text("KVADMIN_TASKS_BACKEND", "django_tasks_db.DatabaseBackend")}
 }

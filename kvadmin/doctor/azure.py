@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 
 from audit.vault_coverage import command as diagnostic_setting
 from kvadmin.doctor import mend
@@ -33,7 +34,7 @@ def credential(seen: Seen) -> Lines:
     except GatewayError as error:
         yield by_error(error, f"KVADMIN_CREDENTIAL is {kind}.", mend.credential())
         return
-    seen.object_id = identity.object_id
+    seen.signed_in, seen.object_id = True, identity.object_id
     yield ok(
         f"kvadmin signs in to Azure with {kind}: object id {identity.object_id}, client id {identity.app_id}, "
         f"tenant {identity.tenant_id}."
@@ -62,9 +63,9 @@ def resource_manager(seen: Seen) -> Lines:
         subscriptions = arm.list_subscriptions(patience=AT_ONCE)
         found = arm.list_vaults(patience=AT_ONCE)
     except GatewayError as error:
-        yield by_error(error, command=mend.reader(seen.object_id))
+        yield by_error(error, command=mend.reader(seen.object_id) if isinstance(error, Denied) else "")
         return
-    seen.vaults = found.found
+    seen.vaults, seen.listed = found.found, True
     if found.problems:
         for problem in found.problems:
             yield wrong(problem, mend.reader(seen.object_id))
@@ -79,7 +80,7 @@ def vault(seen: Seen) -> Lines:
     seen.vault = _chosen(seen)
     if seen.vault is None:
         named = f"There is no vault called {seen.vault_name}" if seen.vault_name else "There is no vault to try"
-        yield wrong(f"{named} that Azure shows to kvadmin.", mend.reader(seen.object_id))
+        yield wrong(f"{named} that Azure shows to kvadmin.", mend.reader(seen.object_id) if seen.listed else "")
         return
     try:
         page = next(keyvault.list_properties_of_secrets(seen.vault.uri, patience=AT_ONCE), [])
@@ -124,12 +125,20 @@ def _setting(vault: VaultInfo) -> str:
 
 def workspaces(seen: Seen) -> Lines:
     """The access log can be queried, in each workspace that is known."""
-    wanted = sorted({*known_workspaces(), *filter(None, [seen.workspace_id])})
+    wanted = sorted({*_known(), *filter(None, [seen.workspace_id])})
     if not wanted:
         command = _setting(seen.vault) if seen.vault else ""
         yield wrong("kvadmin knows no workspace, so nobody can see who read what.", command)
     for workspace_id in wanted:
         yield from _workspace(workspace_id, seen)
+
+
+def _known() -> set[str]:
+    """Those of the settings alone, while the database does not answer: its own examination says that."""
+    try:
+        return known_workspaces()
+    except (DatabaseError, InterfaceError):
+        return set(settings.KVADMIN_WORKSPACES)
 
 
 def _workspace(workspace_id: str, seen: Seen) -> Lines:

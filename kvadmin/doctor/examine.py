@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from django.db import DatabaseError, InterfaceError
 
 from kvadmin.doctor import azure, house
-from kvadmin.doctor.results import Lines, Result, Seen, by_error, wrong
+from kvadmin.doctor.results import Lines, Result, Seen, by_error, off, wrong
 from kvadmin.gateway.errors import GatewayError
 
 EXAMINATIONS: dict[str, Callable[[Seen], Lines]] = {
@@ -26,11 +26,16 @@ EXAMINATIONS: dict[str, Callable[[Seen], Lines]] = {
     "sign-in": house.sign_in,
     "app registration": house.app_registration,
 }
+# Without a sign-in each of them would wait for the same failure again.
+NEED_A_SIGN_IN = frozenset({"clock", "resource manager", "vault", "diagnostic settings", "access log"})
 
 
 def examine(seen: Seen) -> Iterator[tuple[str, Result]]:
     """Each line with its examination's name, as soon as it is known. One that fails stops no other."""
     for name, examination in EXAMINATIONS.items():
+        if name in NEED_A_SIGN_IN and not seen.signed_in:
+            yield name, off("Not examined: kvadmin cannot sign in to Azure.")
+            continue
         try:
             for result in examination(seen):
                 yield name, result

@@ -32,12 +32,15 @@ class Result:
 class Seen:
     """What was asked for (`vault_name`, `mail_to`), and what was found on the way.
 
-    `object_id` is kvadmin's own; `vault` the one that is looked at; `workspace_id` where that one sends its log.
+    `signed_in`: Azure knows kvadmin; `object_id` is kvadmin's own; `listed`: Azure said which vaults there are; `vault`
+    the one that is looked at; `workspace_id` where that one sends its log.
     """
 
     vault_name: str = ""
     mail_to: str = ""
+    signed_in: bool = False
     object_id: str = ""
+    listed: bool = False
     vaults: list[VaultInfo] = field(default_factory=list)
     vault: VaultInfo | None = None
     workspace_id: str = ""

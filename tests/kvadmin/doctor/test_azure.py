@@ -81,7 +81,7 @@ def test_resource_manager_out_of_reach_is_told(cloud: Azure, ask: Ask) -> None:
 
     (line,) = ask("resource manager")
 
-    assert (line.state, line.sentence.split(".")[0]) == (State.WRONG, "The name management")
+    assert (line.state, line.sentence.split(".")[0], line.command) == (State.WRONG, "The name management", "")
 
 
 def test_a_vault_is_listed_and_no_value_read(cloud: Azure, ask: Ask) -> None:

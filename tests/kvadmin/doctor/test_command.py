@@ -9,12 +9,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from kvadmin.doctor.examine import EXAMINATIONS
+from kvadmin.doctor.examine import EXAMINATIONS, NEED_A_SIGN_IN
 from kvadmin.emulator.faults import KINDS, Fault
 from kvadmin.emulator.identities import KVADMIN
 from kvadmin.emulator.state import Azure
+from kvadmin.gateway import client
 from kvadmin.jobs import recovery
 from tests.kvadmin.doctor.conftest import CANARY
+from tests.processes import manage
 
 pytestmark = pytest.mark.django_db
 
@@ -88,3 +90,34 @@ def test_no_secret_is_ever_told(sound: Azure, settings: Settings, kind: str) -> 
     assert CANARY not in text
     assert settings.SECRET_KEY not in text
     assert KVADMIN.token("https://management.azure.com").rpartition(".")[0] not in text
+
+
+def test_without_a_sign_in_nothing_of_azure_is_tried(sound: Azure, settings: Settings) -> None:
+    settings.KVADMIN_EMULATOR, settings.KVADMIN_CREDENTIAL, settings.KVADMIN_TENANT_ID = "", "client-secret", ""
+    client.reset()
+
+    states = {
+        line["name"]: line["state"] for line in json.loads(said("--json").partition("\nSomething")[0])["examinations"]
+    }
+
+    assert states["credential"] == "wrong"
+    assert [name for name, state in states.items() if state == "off" and name in NEED_A_SIGN_IN] == [
+        "clock", "resource manager", "vault", "diagnostic settings", "access log",
+    ]  # fmt: skip
+
+
+def test_when_nothing_can_be_reached_each_line_says_so_and_no_password_is_told() -> None:
+    process = manage(
+        "doctor",
+        KVADMIN_EMULATOR="http://127.0.0.1:9",
+        DATABASE_URL=f"postgres://kvadmin:{CANARY}@127.0.0.1:9/kvadmin",
+        CACHE_URL=f"redis://:{CANARY}@127.0.0.1:9/0",
+        EMAIL_URL=f"smtp://ada:{CANARY}@127.0.0.1:9",
+    )
+    text = process.communicate()[0]
+
+    assert process.returncode == 1
+    assert "\u2717 wrong database             The database does not answer as it should (OperationalError)." in text
+    assert "\u2717 wrong access log           kvadmin knows no workspace" in text
+    assert "\u2717 wrong mail                 The mail server 127.0.0.1:9 does not take kvadmin's mail" in text
+    assert CANARY not in text
