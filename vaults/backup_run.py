@@ -206,8 +206,8 @@ class _Run:
     def _take(self) -> None:
         for future in [future for future in self.flying if future.done()]:
             self._answered(self.flying.pop(future), future)
-        if len(self.part) >= archive_file.PART_SECRETS or self.bytes >= archive_file.PART_BYTES:
-            self._write_part()
+            if len(self.part) >= archive_file.PART_SECRETS or self.bytes >= archive_file.PART_BYTES:
+                self._write_part()
 
     def _land(self) -> None:
         """Whatever ends a turn: what was under way is put on record as it came out."""
