@@ -95,7 +95,6 @@ def test_a_reason_that_was_typed_when_the_session_was_over_is_there_after_signin
     axe(page)
 
 
-
 def test_the_sessions_of_oneself_and_of_somebody_else(
     page: Page, signed_in: Callable[[Page, str], None], axe: Callable[[Page], None]
 ) -> None:
