@@ -1,4 +1,4 @@
-"""How entries lie in a shared cache: as JSON. With pickle, Django's own way, whoever writes there could run code here."""
+"""How entries lie in a shared cache: as JSON. With pickle, Django's way, whoever writes there could run code here."""
 
 from __future__ import annotations
 
