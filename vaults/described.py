@@ -15,9 +15,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from kvadmin.gateway import arm
-from kvadmin.gateway.access import Roles, list_role_assignments, own_object_id
+from kvadmin.gateway.access import Roles, list_role_assignments
 from kvadmin.gateway.diagnostics import Diagnostics
 from kvadmin.gateway.errors import Denied, GatewayError, error_for
+from kvadmin.gateway.own import own_object_id
 from kvadmin.gateway.paging import AT_ONCE, SWEEP, Patience
 from kvadmin.gateway.properties import Properties
 from vaults import environments, exposure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -11,15 +12,19 @@ from audit.vault_coverage import command as diagnostic_setting
 from kvadmin.doctor import mend
 from kvadmin.doctor.results import Lines, Seen, by_error, look, off, ok, wrong
 from kvadmin.gateway import arm, keyvault, logs, own
+from kvadmin.gateway.access import list_role_assignments
 from kvadmin.gateway.arm import VaultInfo
+from kvadmin.gateway.diagnostics import diagnostics
 from kvadmin.gateway.errors import Denied, GatewayError, NoTable
 from kvadmin.gateway.paging import AT_ONCE
+from kvadmin.gateway.properties import Properties
 from vaults.models import Vault
 from vaults.tasks import workspaces as known_workspaces
 
 # An ID token that is a minute off is refused, and so is a code of an authenticator app.
 MOST_SKEW = timedelta(seconds=60)
 LOOK_BACK = timedelta(hours=1)
+NOT_EXAMINED = "No vault that Resource Manager shows was examined."
 UNREADABLE = (
     "kvadmin may not see where this vault sends its access log, or not the workspace. "
     "It needs Reader, or Monitoring Reader, there."
@@ -99,15 +104,29 @@ def _chosen(seen: Seen) -> VaultInfo | None:
     name = seen.vault_name.lower()
     found = next((one for one in seen.vaults if name in {"", one.name.lower()}), None)
     row = Vault.objects.filter(name=name).first() if name and not found else None
-    return VaultInfo(row.resource_id, row.name, row.uri, "", "", "", {}, row.rbac, False, 0, True) if row else found  # noqa: FBT003 - by the order of its columns
+    return VaultInfo(row.resource_id, row.name, row.uri, "", "", "", {}, Properties(rbac=row.rbac)) if row else found
+
+
+def role_assignments(seen: Seen) -> Lines:
+    """Who can read there by Azure's roles can be shown."""
+    if seen.vault is None or not seen.vault.resource_id:
+        yield off(NOT_EXAMINED)
+        return
+    try:
+        found = list_role_assignments(seen.vault.resource_id, patience=AT_ONCE)
+    except Denied as error:
+        command = mend.role(seen.object_id, "Key Vault Reader", quote(seen.vault.resource_id))
+        yield by_error(error, f"{seen.vault.name}: who can read there by Azure's roles cannot be shown.", command)
+        return
+    yield ok(f"Who can read in {seen.vault.name} by Azure's roles can be shown: {len(found)} assignments reach it.")
 
 
 def diagnostic_settings(seen: Seen) -> Lines:
     """Where that vault sends its access log."""
     if seen.vault is None or not seen.vault.resource_id:
-        yield off("No vault that Resource Manager shows was examined.")
+        yield off(NOT_EXAMINED)
         return
-    found = arm.diagnostics(seen.vault.resource_id, patience=AT_ONCE)
+    found = diagnostics(seen.vault.resource_id, patience=AT_ONCE)
     seen.workspace_id = found.workspace_id
     name = seen.vault.name
     if found.state == "ok":

@@ -16,6 +16,7 @@ EXAMINATIONS: dict[str, Callable[[Seen], Lines]] = {
     "clock": azure.clock,
     "resource manager": azure.resource_manager,
     "vault": azure.vault,
+    "role assignments": azure.role_assignments,
     "diagnostic settings": azure.diagnostic_settings,
     "access log": azure.workspaces,
     "database": house.database,
@@ -27,7 +28,9 @@ EXAMINATIONS: dict[str, Callable[[Seen], Lines]] = {
     "app registration": house.app_registration,
 }
 # Without a sign-in each of them would wait for the same failure again.
-NEED_A_SIGN_IN = frozenset({"clock", "resource manager", "vault", "diagnostic settings", "access log"})
+NEED_A_SIGN_IN = frozenset(
+    {"clock", "resource manager", "vault", "role assignments", "diagnostic settings", "access log"}
+)
 
 
 def examine(seen: Seen) -> Iterator[tuple[str, Result]]:

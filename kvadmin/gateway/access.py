@@ -5,8 +5,6 @@ Azure lists neither what somebody could activate for a while (Privileged Identit
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,9 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from kvadmin.gateway.classify import Need, call
-from kvadmin.gateway.client import credential
-from kvadmin.gateway.clouds import cloud
-from kvadmin.gateway.errors import Denied, GatewayError, NotFound, error_for
+from kvadmin.gateway.errors import Denied, NotFound, error_for
 from kvadmin.gateway.paging import SWEEP, Patience
 from kvadmin.gateway.resources import one, pages, resource_path
 
@@ -163,18 +159,3 @@ def _permission(item: dict[str, Any]) -> Permission:
         data_actions=tuple(item.get("dataActions") or ()),
         not_data_actions=tuple(item.get("notDataActions") or ()),
     )
-
-
-def own_object_id() -> str:
-    """The object id of kvadmin's own identity, in lower case, out of its token; "" when the token does not tell.
-
-    What a token holds is Azure's affair and may change, so nothing is decided by it: it only says "this is kvadmin".
-    """
-    try:
-        token = call(lambda: credential().get_token(cloud().arm_scope).token)
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        found = str(claims["oid"]).lower()
-    except (GatewayError, LookupError, ValueError, TypeError):
-        return ""
-    return found if _GUID.fullmatch(found) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,7 +12,11 @@ from email.utils import parsedate_to_datetime
 from azure.core.rest import HttpRequest
 
 from kvadmin.gateway.classify import call
-from kvadmin.gateway.client import arm_client, cloud, credential
+from kvadmin.gateway.client import arm_client, credential
+from kvadmin.gateway.clouds import cloud
+from kvadmin.gateway.errors import GatewayError
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,18 @@ def own_identity() -> Own:
         GatewayError: the sign-in failed, or the token cannot be read.
     """
     return call(lambda: _named(credential().get_token(cloud().arm_scope).token))
+
+
+def own_object_id() -> str:
+    """The object id of kvadmin's own identity, in lower case; "" when nobody tells.
+
+    What a token holds is Azure's affair and may change, so nothing is decided by it: it only says "this is kvadmin".
+    """
+    try:
+        found = own_identity().object_id.lower()
+    except GatewayError:
+        return ""
+    return found if _GUID.fullmatch(found) else ""
 
 
 def _named(token: str) -> Own:

@@ -10,14 +10,12 @@ from kvadmin.emulator.http import Request, Response, json_response
 from kvadmin.emulator.identities import KVADMIN, Identity
 from kvadmin.emulator.roles import Assignment, Role
 from kvadmin.emulator.state import Azure, Vault
-from kvadmin.gateway import client
 from kvadmin.gateway.access import (
     Permission,
     RoleAssignment,
     RoleDefinition,
     Roles,
     list_role_assignments,
-    own_object_id,
 )
 from kvadmin.gateway.errors import BadAnswer, Denied, NotFound, Refused, ServerError
 from kvadmin.gateway.paging import AT_ONCE
@@ -198,17 +196,6 @@ def test_actions_and_data_actions_are_different_things():
     owner = definition(Permission(actions=("*",)))
 
     assert (owner.allows("Microsoft.KeyVault/vaults/write"), owner.allows_data(GET)) == (True, False)
-
-
-def test_kvadmin_knows_its_own_identity_from_its_token(azure: Azure):
-    assert own_object_id() == KVADMIN.object_id
-
-
-def test_without_a_token_kvadmin_does_not_know_itself_and_nothing_fails(azure: Azure, settings: Any):
-    settings.KVADMIN_EMULATOR, settings.KVADMIN_CREDENTIAL, settings.KVADMIN_TENANT_ID = "", "client-secret", ""
-    client.reset()
-
-    assert own_object_id() == ""
 
 
 VAULT_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/v"

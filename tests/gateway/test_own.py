@@ -53,3 +53,14 @@ def test_an_answer_without_a_time_has_none(
     scripted(lambda request: json_response(403, {}, {"Date": ""}))
 
     assert own.azure_time() is None
+
+
+def test_kvadmin_knows_its_own_identity_from_its_token(azure: Azure):
+    assert own.own_object_id() == KVADMIN.object_id
+
+
+def test_without_a_token_kvadmin_does_not_know_itself_and_nothing_fails(azure: Azure, settings):
+    settings.KVADMIN_EMULATOR, settings.KVADMIN_CREDENTIAL, settings.KVADMIN_TENANT_ID = "", "client-secret", ""
+    client.reset()
+
+    assert own.own_object_id() == ""

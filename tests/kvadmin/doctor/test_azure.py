@@ -162,6 +162,22 @@ def test_the_workspace_of_the_vault_is_read(cloud: Azure, ask: Ask) -> None:
     assert line.sentence.startswith(f"Workspace {WORKSPACE}: the access log can be read. Rows of the last hour: ")
 
 
+def test_who_can_read_there_can_be_shown(cloud: Azure, ask: Ask) -> None:
+    (line,) = ask(*TO_VAULT, "role assignments")
+
+    assert line.state is State.OK
+    assert line.sentence.startswith("Who can read in pay-prod by Azure's roles can be shown: ")
+
+
+def test_role_assignments_that_cannot_be_seen_ask_for_key_vault_reader(cloud: Azure, ask: Ask) -> None:
+    cloud.faults.set(ARM, Fault("rbac", operations=frozenset({"RoleAssignments"})))
+
+    (line,) = ask(*TO_VAULT, "role assignments")
+
+    assert (line.state, line.command) == (State.WRONG, f'{ASSIGN} --role "Key Vault Reader" --scope {VAULT_ID.lower()}')
+    assert line.sentence.startswith("pay-prod: who can read there by Azure's roles cannot be shown.")
+
+
 def test_a_vault_without_a_setting_gets_the_command_that_makes_one(cloud: Azure, ask: Ask) -> None:
     cloud.vault("pay-prod").workspace = None
 

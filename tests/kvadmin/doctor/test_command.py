@@ -102,7 +102,7 @@ def test_without_a_sign_in_nothing_of_azure_is_tried(sound: Azure, settings: Set
 
     assert states["credential"] == "wrong"
     assert [name for name, state in states.items() if state == "off" and name in NEED_A_SIGN_IN] == [
-        "clock", "resource manager", "vault", "diagnostic settings", "access log",
+        "clock", "resource manager", "vault", "role assignments", "diagnostic settings", "access log",
     ]  # fmt: skip
 
 
