@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import IO
 
 import pyrage
@@ -51,6 +52,13 @@ def _believed() -> Iterator[None]:
         failed = True
     if failed:
         raise BadArchive("damaged")
+
+
+def _is_described(facts: Facts) -> bool:
+    """Whether this tells of a secret all that a preview and a restore look at. Raises what `_believed` expects."""
+    ids = [version["id"] for version in facts["versions"]]
+    when = facts["expires"] is None or datetime.fromisoformat(facts["expires"])
+    return valid_name(facts["name"]) and bool(when) and bool(ids) and all(isinstance(one, str) for one in ids)
 
 
 class Archive:
@@ -122,7 +130,7 @@ class Archive:
     def _listed(self, part: Facts) -> list[Facts]:
         found = self._of_part(part, "list")
         with _believed():
-            if len(found) != part["secrets"] or not all(valid_name(facts["name"]) for facts in found):
+            if len(found) != part["secrets"] or not all(_is_described(facts) for facts in found):
                 raise BadArchive("damaged")
         return found
 

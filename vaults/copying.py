@@ -16,8 +16,9 @@ from kvadmin.gateway import keyvault
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.writes import Written
 from vaults import keeping, policy
-from vaults.keeping import MANAGED, Newest
+from vaults.keeping import MANAGED
 from vaults.models import Person, RevealPolicy, Secret, Vault
+from vaults.newest import Newest, newest
 from vaults.reads import read_unseen
 from vaults.requests import on_record
 from vaults.rules import Refusal
@@ -50,10 +51,10 @@ def plan(secret: Secret, vault: Vault, name: str) -> Plan:
     listed = keyvault.list_properties_of_secret_versions(secret.vault.uri, secret.name)
     if not listed.versions:
         raise Refusal("gone", "Azure does not show this secret any more.", 404)
-    newest = Newest.of(listed, secret.vault, secret.name)
+    latest = Newest.of(listed, secret.vault, secret.name)
     source, same_second = _latest(secret, listed.versions)
-    if newest.cut and newest.properties:
-        source, same_second = newest.properties, []
+    if latest.cut and latest.properties:
+        source, same_second = latest.properties, []
     if source.managed:
         raise Refusal("managed", f"{MANAGED} Copy the certificate instead.")
     if not source.enabled:
@@ -61,7 +62,7 @@ def plan(secret: Secret, vault: Vault, name: str) -> Plan:
     if vault.pk == secret.vault_id and name.lower() == secret.key:
         raise Refusal("same", "This is the secret itself: choose another vault, or another name.", 422)
     laxer = laxer_there(secret, vault, name)
-    found = keeping.newest(vault, name)
+    found = newest(vault, name)
     if found.properties and found.properties.managed:
         raise Refusal("managed", "There this name belongs to a certificate, and nothing is written over it.")
     return Plan(source, same_second, found, Wish.like(source), laxer)

@@ -28,6 +28,7 @@ from vaults import keeping, policy
 from vaults.bulk import WIDE
 from vaults.import_files import Entry, Parsed
 from vaults.models import DeletedSecret, Person, Secret, Vault
+from vaults.newest import newest
 from vaults.rules import Refusal
 from vaults.wishes import Wish
 
@@ -208,7 +209,7 @@ def _set(actor: ledger.Actor, vault: Vault, row: Row, reason: str) -> None:
     if row.code == "new":
         keeping.set_secret(actor, vault, row.name, row.entry.value, Wish(), mark="", reason=reason)
         return
-    found = keeping.newest(vault, row.name)
+    found = newest(vault, row.name)
     if found.properties is None or found.wish is None or found.properties.created_on != row.created_on:
         raise refused("Somebody wrote a newer version, or deleted it, since kvadmin last looked. Preview it again.")
     keeping.set_secret(actor, vault, row.name, row.entry.value, found.wish, mark=found.mark, reason=reason)

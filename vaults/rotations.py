@@ -13,6 +13,7 @@ from audit.views.scope import events_for
 from kvadmin import actions as a
 from vaults import keeping
 from vaults.models import ExpiryWatch, Person, Rotation, RotationLine, Secret
+from vaults.newest import newest, one_version
 from vaults.rules import Refusal
 from vaults.wishes import Wish
 
@@ -43,12 +44,12 @@ def start(actor: ledger.Actor, secret: Secret, lines: list[str], *, reason: str)
     """Begin, from the version that is the newest in Azure now. Raises Refusal, GatewayError."""
     if secret.managed:
         raise Refusal("managed", keeping.MANAGED)
-    newest = keeping.newest(secret.vault, secret.name).properties
+    latest = newest(secret.vault, secret.name).properties
     try:
         with transaction.atomic():
             made = Rotation.objects.create(
                 vault=secret.vault, key=secret.key, reason=reason, started_by=actor.name[:200],
-                old_version=newest.version if newest else "", old_created_on=newest.created_on if newest else None,
+                old_version=latest.version if latest else "", old_created_on=latest.created_on if latest else None,
             )  # fmt: skip
             RotationLine.objects.bulk_create(RotationLine(rotation=made, text=text) for text in lines)
             _record(actor, secret, made, "A rotation is begun.")
@@ -82,7 +83,7 @@ def tick(rotation: Rotation, line_id: int, by: str) -> None:
 
 def disable_old(actor: ledger.Actor, rotation: Rotation, secret: Secret) -> None:
     """Disable the version that was replaced, as an act of its own. Raises Refusal, GatewayError."""
-    found, is_newest = keeping.one_version(secret.vault, secret.name, rotation.old_version)
+    found, is_newest = one_version(secret.vault, secret.name, rotation.old_version)
     if is_newest or (is_newest is None and not has_new_version(rotation, secret)):
         raise Refusal("newest", "The old version is still the newest one: set a new version first.")
     if found.enabled:

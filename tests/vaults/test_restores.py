@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,25 @@ def test_a_list_that_lies_about_its_backups_is_found_out(
     item = batch.items.get()
     assert (item.state, item.code) == ("failed", "not-as-listed")
     assert item.sentence.startswith("Azure restored another secret, Secret-0000:")
+
+
+@pytest.mark.parametrize("wrong", [{"versions": 3}, {"versions": []}, {"expires": "soon"}, {"expires": 7}, {"name": 1}])
+def test_a_list_that_is_none_is_found_out_before_anything_is_kept(
+    archive: Archive, pay_dr: Vault, officer: Person, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    summary, facts, blob = next((one.summary, *next(one.parts())[1][0]) for one in archives.opened(archive))
+    folder = archive_file.make_folder(tmp_path / "forged")
+    part = archive_file.write_part(folder, 1, [(facts, blob)], archive.recipients)
+    other = archive_file.digest_of(blob.expose().encode())
+    lines = json.dumps(facts | wrong | {"sha256": other}).encode()
+    sealed = pyrage.encrypt(lines, archive_file.recipients_of(archive.recipients))
+    (folder / f"{part.name}.list.age").write_bytes(sealed)
+    part = replace(part, listed=archive_file.digest_of(sealed))
+    archive_file.join(folder, [part], summary, archive.recipients)
+
+    with (folder / archive_file.DONE).open("rb") as file, pytest.raises(BadArchive, match="cut off or changed"):
+        restores.take_in(officer, pay_dr, file, IDENTITY)
+    assert not Upload.objects.exists()
 
 
 # --- Interrupted -----------------------------------------------------------------------------------------------------

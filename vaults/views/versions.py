@@ -20,6 +20,7 @@ from kvadmin.gateway.keyvault import valid_version
 from kvadmin.http import NotThere, Request
 from vaults import keeping, policy
 from vaults.models import Secret
+from vaults.newest import newest_and, one_version
 from vaults.rules import Refusal
 from vaults.views.writing import AGAIN, STATUS
 from vaults.wishes import Wish, changes, expiry_question
@@ -34,7 +35,7 @@ def update(request: Request, vault: str, secret: str) -> HttpResponse:
     """New properties of one version, without a new one."""
     item, template = policy.require_secret(request, a.SECRET_UPDATE, vault, secret), "vaults/update.html"
     try:
-        found, is_newest = keeping.one_version(item.vault, item.name, _version(request))
+        found, is_newest = one_version(item.vault, item.name, _version(request))
     except FAILURES as error:
         return _page(request, template, item, error=error)
     before = Wish.like(found)
@@ -60,7 +61,7 @@ def roll_back(request: Request, vault: str, secret: str) -> HttpResponse:
     """The value of an old version as a new one, with the old version's properties or others."""
     item, template = policy.require_secret(request, a.SECRET_SET, vault, secret), "vaults/roll_back.html"
     try:
-        found, old = keeping.newest_and(item.vault, item.name, _version(request))
+        found, old = newest_and(item.vault, item.name, _version(request))
     except FAILURES as error:
         return _page(request, template, item, error=error)
     first = {"version": old.version, "mark": found.mark, "enabled": True}

@@ -27,8 +27,8 @@ from kvadmin.gateway.values import SecretValue
 from kvadmin.http import Request
 from vaults import keeping, limbo, policy
 from vaults.generator_forms import GeneratorForm
-from vaults.keeping import Newest
 from vaults.models import DeletedSecret, Secret, Vault
+from vaults.newest import Newest, newest
 from vaults.rules import Refusal
 from vaults.views.reveal import STATUS as READ_STATUS
 from vaults.wishes import changes, expiry_question
@@ -70,7 +70,7 @@ def set_secret(request: Request, vault: str, secret: str) -> HttpResponse:
     if request.method == "POST" and sent is None:
         return _error(NO_SCRIPT, 400)
     try:
-        found = keeping.newest(item.vault, item.name)
+        found = newest(item.vault, item.name)
     except GatewayError as error:
         return _failed(error) if sent else _page(request, item.vault, None, None, item=item, error=error)
     if sent is None:
@@ -106,7 +106,7 @@ def _sent(request: Request) -> Sent | None:
 def _answer(request: Request, vault: Vault, name: str, form: SetForm, sent: Sent, found: Newest | None) -> JsonResponse:
     """Show what will change; or, with a value, write it if that is what was shown."""
     try:
-        found = found or keeping.newest(vault, name)
+        found = found or newest(vault, name)
         if found.mark != form.cleaned_data["mark"] or sent.value is None:
             return _review(request, vault, name, form, found)
         if refused := _not_so(vault, name, form, found):
