@@ -102,6 +102,7 @@ def test_an_officer_of_elsewhere_sees_only_their_own_vaults_archives(archive: Ar
         (f"{RECIPIENT} ssh-ed25519", "Key 2 is no public key of age"),
         (" ".join(str(pyrage.x25519.Identity.generate().to_public()) for _ in range(11)), "more than 10 keys"),
     ],
+    ids=["none", "nonsense", "the second", "too many"],  # keys are made anew in each process
 )
 def test_a_wrong_key_is_told_at_its_field_and_nothing_typed_is_lost(
     recipients: str, sentence: str, pay_prod: Vault, officer: Person, client_of: ClientOf
