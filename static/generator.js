@@ -13,6 +13,7 @@
       words.textContent = `Put into the field: ${answer.words}`;
     } catch (error) {
       words.textContent = error.facts?.error || "kvadmin cannot be reached. Nothing was generated.";
+      if (error.facts?.signIn) words.append(" ", error.facts.signIn);
       const wrong = inputs.find((input) => input.name === error.facts?.field);
       wrong?.setAttribute("aria-invalid", "true");
       wrong?.focus();
@@ -26,10 +27,12 @@
     const response = await fetch(place.dataset.generatorUrl, {
       method: "POST",
       body: new URLSearchParams(asked),
-      headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true", Accept: "application/json" },
+      headers: { "X-CSRFToken": await currentToken(), "HX-Request": "true", "HX-Current-URL": location.href, Accept: "application/json" },
       cache: "no-store",
       credentials: "same-origin",
     });
+    const signIn = signInFirst(response);
+    if (signIn) throw Object.assign(new Error("refused"), { facts: { error: SIGN_IN_FIRST, signIn } });
     const type = response.headers.get("Content-Type") || "";
     const facts = type.startsWith("application/json") ? await response.json() : { error: sentenceOf(type, await response.text(), response.status) };
     if (!response.ok || typeof facts.value !== "string") throw Object.assign(new Error("refused"), { facts });

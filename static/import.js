@@ -26,9 +26,10 @@
     part("confirm").hidden = true;
   }
 
-  function complain(sentence, field = "") {
+  function complain(sentence, field = "", signIn = null) {
     const holder = part("error");
     holder.textContent = sentence;
+    if (signIn) holder.append(" ", signIn);
     holder.hidden = !sentence;
     const input = field && form.elements.namedItem(field);
     if (input instanceof HTMLElement) input.focus();
@@ -49,7 +50,7 @@
     try {
       show(await ask(writing), writing);
     } catch (error) {
-      complain(error.facts?.error || "kvadmin cannot be reached. It is not known whether anything was written: look at the vault.", error.facts?.field);
+      complain(error.facts?.error || "kvadmin cannot be reached. It is not known whether anything was written: look at the vault.", error.facts?.field, error.facts?.signIn);
     } finally {
       form.removeAttribute("aria-busy");
       for (const button of form.querySelectorAll("button")) button.disabled = false;
@@ -60,12 +61,12 @@
     const response = await fetch(form.action, {
       method: "POST",
       body: JSON.stringify({ form: fields(writing), name: file.name, content: file.content }),
-      headers: { "Content-Type": "application/json", "X-CSRFToken": csrfToken(), "HX-Request": "true", "HX-Current-URL": location.href, Accept: "application/json" },
+      headers: { "Content-Type": "application/json", "X-CSRFToken": await currentToken(), "HX-Request": "true", "HX-Current-URL": location.href, Accept: "application/json" },
       cache: "no-store",
       credentials: "same-origin",
     });
-    const elsewhere = response.headers.get("HX-Redirect");
-    if (elsewhere) location.assign(elsewhere);
+    const signIn = signInFirst(response);
+    if (signIn) throw Object.assign(new Error("refused"), { facts: { error: SIGN_IN_FIRST, signIn } });
     const type = response.headers.get("Content-Type") || "";
     if (!type.startsWith("application/json")) throw Object.assign(new Error("refused"), { facts: { error: sentenceOf(type, await response.text(), response.status) } });
     const facts = await response.json();

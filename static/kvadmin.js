@@ -66,6 +66,26 @@ function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content || "";
 }
 
+// A script whose page holds what is kept nowhere else, such as a value, is not led away when a sign-in comes between: it
+// shows this sentence with its link. The sign-in happens in another tab, and this page goes on.
+const SIGN_IN_FIRST = "A sign-in comes between: nothing was done, and what you typed or chose is still here. Sign in in another tab, come back to this one, and try again.";
+
+function signInFirst(response) {
+  const where = response.headers.get("HX-Redirect") || "";
+  if (!where.startsWith("/") || where.startsWith("//")) return null;
+  return Object.assign(document.createElement("a"), { href: where, textContent: "Sign in (new tab)", target: "_blank", rel: "noopener" });
+}
+
+// The token of the session as it is now: this page may be older. If somebody else signed in meanwhile, it is the page's
+// own, which is refused then: what one person typed is never sent in the name of another.
+async function currentToken() {
+  const response = await fetch("/help/", { headers: { "HX-Request": "true" }, cache: "no-store", credentials: "same-origin" });
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const token = page.querySelector('meta[name="csrf-token"]')?.content;
+  const person = (from) => from.querySelector("[data-person]")?.dataset.person;
+  return token && person(page) === person(document) ? token : csrfToken();
+}
+
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = csrfToken();
   // What a page asks for by the clock is no sign that somebody sits there: it keeps no session alive.

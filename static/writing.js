@@ -109,12 +109,12 @@
     const response = await fetch(form.action, {
       method: "POST",
       body,
-      headers: { "Content-Type": type, "X-CSRFToken": csrfToken(), "HX-Request": "true", "HX-Current-URL": location.href, Accept: "application/json" },
+      headers: { "Content-Type": type, "X-CSRFToken": await currentToken(), "HX-Request": "true", "HX-Current-URL": location.href, Accept: "application/json" },
       cache: "no-store",
       credentials: "same-origin",
     });
-    const elsewhere = response.headers.get("HX-Redirect");
-    if (elsewhere) location.assign(elsewhere);
+    const signIn = signInFirst(response);
+    if (signIn) return { ok: false, facts: { error: SIGN_IN_FIRST, signIn } };
     const kind = response.headers.get("Content-Type") || "";
     const facts = kind.startsWith("application/json") ? await response.json() : { error: sentenceOf(kind, await response.text(), response.status) };
     return { ok: response.ok, facts };
@@ -147,11 +147,12 @@
     }
   }
 
-  function refused({ error = "", errors = {}, field = "", html = "" }) {
+  function refused({ error = "", errors = {}, field = "", html = "", signIn = null }) {
     const holder = part("write-error");
     holder.hidden = !error;
     holder.querySelector("p").textContent = error;
     holder.querySelector("[data-write-more]").innerHTML = html;
+    if (signIn) holder.querySelector("[data-write-more]").append(signIn);
     if (field) errors = { [field]: error };
     for (const place of form.querySelectorAll("[data-error-for]")) complain(place.dataset.errorFor, errors[place.dataset.errorFor] || "");
     const first = Object.keys(errors).map((name) => form.elements.namedItem(name)).find((input) => input?.focus);

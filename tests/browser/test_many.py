@@ -14,7 +14,7 @@ from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.browser import world
 from tests.vaults.awkward import VALUES
-from vaults.models import Secret
+from vaults.models import Secret, Session
 
 IMPORT = "/vaults/pay-prod/import/"
 
@@ -88,3 +88,21 @@ def test_no_page_of_many_secrets_has_a_barrier(
     page.goto(IMPORT)
     choose(page, b"DB_USER=x\nEMPTY=\nDB-USER=y\nnot a line\n", "x.env")
     axe(page)
+
+
+def test_a_file_that_was_chosen_when_the_session_was_over_stays_chosen(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    signed_in(page, "officer")
+    page.goto(IMPORT)
+    choose(page, b"DB_USER=x\n", "x.env")
+    page.get_by_label("Reason").fill("INC-7: move")
+    Session.objects.all().delete()
+    page.get_by_role("button", name="Write what is ticked").click()
+    expect(page.locator("[data-import-error]")).to_contain_text("what you typed or chose is still here")
+
+    signed_in(page, "officer")  # in another tab
+    page.get_by_role("button", name="Write what is ticked").click()
+
+    expect(page.locator("[data-import-output]")).to_contain_text("1 secret")
+    assert azure.vault("pay-prod").secrets.get("DB-USER").latest.value == "x"  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from tests import factories
 from tests.browser import world
 from tests.vaults.awkward import VALUES
 from vaults import limbo
-from vaults.models import DeletedSecret, Person, Secret
+from vaults.models import DeletedSecret, Person, Secret, Session
 
 SECRET = "/vaults/pay-prod/secrets/db-password/"
 SET = f"{SECRET}set/"
@@ -263,3 +263,54 @@ def test_deleting_recovering_and_purging_by_hand(
     page.get_by_role("button", name="Purge for good").click()
     expect(page.locator("#deleted-table")).to_contain_text("Being purged")
     assert Secret.objects.get(key="db-password").vanished_at is not None
+
+
+def sign_in_elsewhere(page: Page, link: str, name: str) -> None:
+    """In the tab that the link opens, by name and password."""
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name=link).click()
+    tab = opened.value
+    tab.get_by_label("Username").fill(name)
+    tab.get_by_label("Password").fill("pw")
+    tab.get_by_role("button", name="Sign in", exact=True).click()
+    tab.wait_for_url("**/vaults/**")
+    tab.close()
+
+
+def test_a_value_that_was_typed_when_the_session_was_over_is_written_after_a_sign_in_in_another_tab(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    signed_in(page, "officer")
+    page.goto(SET)
+    page.locator("[data-value-text]").fill("typed-before")
+    page.get_by_label("Reason").fill("INC-7: rotated")
+    Session.objects.all().delete()
+    page.get_by_role("button", name="Show what will change").click()
+    expect(page.locator("[data-write-error]")).to_contain_text("what you typed or chose is still here")
+
+    sign_in_elsewhere(page, "Sign in (new tab)", "officer")
+
+    expect(page.locator("[data-value-text]")).to_have_value("typed-before")
+    page.get_by_role("button", name="Show what will change").click()
+    page.get_by_role("button", name="Write the new version").click()
+    page.wait_for_url(f"**{SECRET}")
+    assert newest(azure) == "typed-before"
+
+
+def test_what_one_person_typed_is_not_written_in_the_name_of_whoever_signs_in_instead(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    factories.person("other", "secrets-officer")
+    before = newest(azure)
+    signed_in(page, "officer")
+    page.goto(SET)
+    page.locator("[data-value-text]").fill("typed-before")
+    page.get_by_label("Reason").fill("INC-7: rotated")
+    page.get_by_role("button", name="Show what will change").click()
+    expect(page.get_by_role("button", name="Write the new version")).to_be_visible()
+
+    signed_in(page, "other")
+    page.get_by_role("button", name="Write the new version").click()
+
+    expect(page.locator("[data-write-error]")).to_contain_text("This page was open for too long")
+    assert newest(azure) == before
