@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
+from allauth.core.internal import ratelimit
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -47,5 +48,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth shi
         return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Bad tries count for the name and the address together, so that nobody locks out somebody else."""
-        return f"{str(credentials.get('username', '')).lower()}\0{self.get_client_ip(request)}"
+        """Bad tries count for the name and the address together, so that nobody locks out somebody else.
+
+        Who has one address of IPv6 has a whole network of them: that counts as one. The name counts in
+        capitals, as PostgreSQL compares it: several small letters can have the same one, as "s" and the long s have.
+        """
+        return f"{str(credentials.get('username', '')).upper()}\0{ratelimit.get_ip(request)}"

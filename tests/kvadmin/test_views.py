@@ -120,6 +120,23 @@ def test_the_lock_is_one_for_all_spellings_of_a_name(client: Client, reader: Per
     assert not is_signed_in(client)
 
 
+def test_all_addresses_of_one_ipv6_network_have_five_tries_together(client: Client, reader: Person) -> None:
+    for number in range(5):
+        sign_in(client, password="wrong", REMOTE_ADDR=f"2001:db8:1:2::{number + 1}")
+
+    assert sign_in(client, REMOTE_ADDR="2001:db8:1:2::99").status_code == 200
+    assert sign_in(Client(), REMOTE_ADDR="2001:db8:1:3::1").status_code == 302
+
+
+def test_letters_that_postgresql_takes_for_the_same_get_no_tries_of_their_own(client: Client, db: None) -> None:
+    factories.person("sid")
+    for name in ("sid", "s\u0131d", "\u017fid", "\u017f\u0131d", "SID"):
+        sign_in(client, name, "wrong")
+
+    assert sign_in(client, "sid").status_code == 200
+    assert not is_signed_in(client)
+
+
 def test_somebody_who_is_signed_in_is_not_asked_again(client: Client, reader: Person) -> None:
     client.force_login(reader)
 
