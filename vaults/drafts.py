@@ -20,24 +20,26 @@ from vaults import sessions
 KEPT = (
     "reason", "ticket", "minutes", "use", "comment", "note", "username", "holder", "role", "mode", "scope_kind",
     "environment", "subscription", "vault", "prefix", "name", "approvals_needed", "ticket_pattern", "verdict",
+    "change", "names", "expires", "not_before", "expires_on", "lines", "text",
 )  # fmt: skip
 _NOT_TYPED = ("csrfmiddlewaretoken", "next", "seen", "version")
 KEPT_SECONDS = 600
-MOST_CHARACTERS = 5000
+MOST_CHARACTERS = 10_000  # of one text: a longer one is not kept at all, and half of one never is
 _DRAFT = "draft"
 
 
 def keep(request: HttpRequest, back: str) -> None:
     """Keep what this POST held for the page `back`. Raises nothing: a draft is a courtesy."""
     typed = {name: text for name, text in request.POST.items() if text and name not in _NOT_TYPED}
-    fields = {name: text[:MOST_CHARACTERS] for name, text in typed.items() if name in KEPT}
+    fields = {name: text for name, text in typed.items() if name in KEPT and len(text) <= MOST_CHARACTERS}
     request.session[_DRAFT] = {
         "back": urlsplit(back).path,
         "action": request.path,
         "at": clock.now().timestamp(),
         "person": sessions.owner(request),
         "fields": fields,
-        "all": fields.keys() == typed.keys() and not request.FILES,
+        # A script sends a value as JSON, and nothing is read of that.
+        "all": fields.keys() == typed.keys() and not request.FILES and request.content_type != "application/json",
     }
 
 

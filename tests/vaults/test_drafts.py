@@ -154,3 +154,33 @@ def test_a_sign_in_page_that_was_open_for_too_long_is_told_so(reader: Person) ->
 
     assert answer.status_code == 403
     assert "This page was open for too long." in answer.content.decode()
+
+
+BULK = {"change": "add-tags", "names": "team\nowner", "expires": "2027-01-31T09:00", "tags": "canary-draft"}
+ROTATE = {"reason": WHY, "lines": "the nightly job\nada"}
+
+
+@pytest.mark.parametrize(("page", "form"), [("/bulk/", BULK), ("/vaults/pay-prod/secrets/db-password/rotate/", ROTATE)])
+def test_texts_of_forms_that_keep_secrets_are_kept_and_tags_are_not(
+    lost: Client, secret: Secret, page: str, form: dict[str, str]
+) -> None:
+    lost.post(page, form, headers=OURS | {"Referer": f"http://testserver{page}"})
+
+    (row,) = Session.objects.filter(person=None)
+    assert row.get_decoded()["draft"]["fields"] == {name: text for name, text in form.items() if name != "tags"}
+
+
+def test_of_a_text_that_is_too_long_no_half_is_kept_and_that_is_said(lost: Client, secret: Secret) -> None:
+    lost.post(PAGE, {"reason": "x" * 10_001, "minutes": "30"}, headers=OURS)
+
+    page = come_back(lost)
+    assert "Only texts such as a reason are kept" in page
+    assert "xxxx" not in page
+
+
+def test_of_what_a_script_sent_as_json_nobody_says_that_it_is_kept(lost: Client, secret: Secret) -> None:
+    lost.post(PAGE, '{"value": "canary-draft"}', content_type="application/json", headers=HTMX)
+
+    page = come_back(lost)
+    assert "canary-draft" not in page
+    assert "a value never is, nor a file: give those again." in page
