@@ -72,9 +72,12 @@ class SessionUseMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        where = address(request), browser_name(request.headers.get("User-Agent", ""))
         session = cast(SessionStore, request.session)
-        session.address, session.browser = address(request), browser_name(request.headers.get("User-Agent", ""))
+        session.address, session.browser = where
         response = self.get_response(request)
+        session = cast(SessionStore, request.session)  # which django-allauth loads anew on the way from Microsoft
+        session.address, session.browser = where
         if not request.headers.get("X-By-Itself"):
             session.touch()
         return response

@@ -26,7 +26,7 @@ from kvadmin.gateway import client as gateway
 from tests import entra as e
 from tests import factories
 from tests.entra import ADA, BOB, OTHER_TENANT, PAYMENTS, TENANT, Entra
-from vaults.models import Person, RoleAssignment
+from vaults.models import Person, RoleAssignment, Session
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +53,13 @@ def test_the_first_sign_in_makes_an_account_that_is_known_by_tenant_and_object_i
         "Ada Lovelace", "ada@contoso.example", "ada@contoso.example",
     )  # fmt: skip
     assert not person.has_usable_password()
+
+
+def test_the_new_session_is_listed_with_its_address_and_browser_at_once(entra: Entra) -> None:
+    entra.sign_in(Client(REMOTE_ADDR="203.0.113.9", headers={"User-Agent": "Mozilla (Windows) Firefox/140.0"}))
+
+    session = Session.objects.get(person__object_id=ADA)
+    assert (session.address, session.browser) == ("203.0.113.9", "Firefox on Windows")
 
 
 def test_the_second_sign_in_is_the_same_account_under_its_new_name(client: Client, entra: Entra) -> None:
