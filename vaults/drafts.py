@@ -20,7 +20,7 @@ from vaults import sessions
 KEPT = (
     "reason", "ticket", "minutes", "use", "comment", "note", "username", "holder", "role", "mode", "scope_kind",
     "environment", "subscription", "vault", "prefix", "name", "approvals_needed", "ticket_pattern", "verdict",
-    "change", "names", "expires", "not_before", "expires_on", "lines", "text",
+    "not_before", "expires_on", "lines", "text",
 )  # fmt: skip
 _NOT_TYPED = ("csrfmiddlewaretoken", "next", "seen", "version")
 KEPT_SECONDS = 600
