@@ -23,8 +23,8 @@ from vaults.policy import may, may_everywhere
 class Page:
     """One entry of the navigation: the URL's name, the word, a lucide icon, and the action that opens it.
 
-    `also` is another action that opens it; `part` is a heading above it, `key` the second key of its shortcut (`g` and
-    then this). `everywhere`: the page concerns every vault at once, so a role on some of them does not open it.
+    `also` is another action that opens it; `part` is the heading that it stands under, `key` the second key of its
+    shortcut (`g` and then this). `everywhere`: the page concerns every vault at once, so a role on some of them does not open it.
     """
 
     name: str
@@ -45,19 +45,21 @@ PAGES = (
     Page("home", "Home", "house", key="h"),
     Page("vaults", "Vaults", "vault", key="v"),
     Page("search", "Search", "search", key="s"),
-    Page("rotation", "Rotation", "calendar-clock", a.SECRET_LIST, key="t"),
-    Page("bulk", "Change many", "list-checks", a.SECRET_UPDATE, key="b"),
-    Page("compare", "Compare", "git-compare-arrows", a.SECRET_LIST, key="m"),
-    Page("archives", "Archives", "archive", a.SECRET_BACKUP, key="k"),
     Page("requests", "Requests", "inbox", key="q"),
-    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, key="w", everywhere=True),
+    Page("rotation", "Rotation", "calendar-clock", a.SECRET_LIST, part="Secrets", key="t"),
+    Page("bulk", "Change many", "list-checks", a.SECRET_UPDATE, part="Secrets", key="b"),
+    Page("compare", "Compare", "git-compare-arrows", a.SECRET_LIST, part="Secrets", key="m"),
+    Page("deleted", "Deleted", "trash-2", a.SECRET_LIST, part="Secrets", key="d"),
+    Page("archives", "Archives", "archive", a.SECRET_BACKUP, part="Secrets", key="k"),
+    Page("warnings", "Warnings", "triangle-alert", a.VAULT_LIST, part="Azure", key="n"),
+    Page("sync", "Sweeps", "refresh-cw", a.VAULT_SYNC, part="Azure", key="w", everywhere=True),
+    Page("coverage", "Log coverage", "radar", a.AUDIT_READ, part="Azure", key="c", also=a.VAULT_SYNC),
     Page("people", "People", "users", a.ROLE_ASSIGN, part="Access", key="p"),
-    Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, key="r"),
-    Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, key="o"),
+    Page("roles", "Roles", "shield-check", a.ROLE_ASSIGN, part="Access", key="r"),
+    Page("policies", "Policies", "scroll-text", a.POLICY_EDIT, part="Access", key="o"),
     Page("audit", "Audit", "footprints", a.AUDIT_READ, part="Evidence", key="a"),
-    Page("findings", "Findings", "siren", a.AUDIT_READ, key="f"),
-    Page("ledger", "Ledger", "book-lock", a.AUDIT_READ, key="l"),
-    Page("coverage", "Log coverage", "radar", a.AUDIT_READ, key="c", also=a.VAULT_SYNC),
+    Page("findings", "Findings", "siren", a.AUDIT_READ, part="Evidence", key="f"),
+    Page("ledger", "Ledger", "book-lock", a.AUDIT_READ, part="Evidence", key="l"),
 )
 
 
