@@ -24,7 +24,8 @@ class Page:
     """One entry of the navigation: the URL's name, the word, a lucide icon, and the action that opens it.
 
     `also` is another action that opens it; `part` is the heading that it stands under, `key` the second key of its
-    shortcut (`g` and then this). `everywhere`: the page concerns every vault at once, so a role on some of them does not open it.
+    shortcut (`g` and then this). `everywhere`: the page concerns every vault at once, so a role on some of them does
+    not open it.
     """
 
     name: str
