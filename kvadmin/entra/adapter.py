@@ -174,8 +174,8 @@ def _just_now(identity: Identity, asked_at: float) -> None:
             "Microsoft did not ask you to prove anew who you are, so this sign-in does not count as fresh.",
             f"Try again. If Microsoft never asks, tell {settings.KVADMIN_CONTACT}.",
         )
-    wanted = settings.KVADMIN_OIDC_AUTH_CONTEXT
-    if wanted and wanted not in identity.contexts:
+    if not _is_strong(identity):
+        wanted = settings.KVADMIN_OIDC_AUTH_CONTEXT
         raise Refused(
             "no-auth-context",
             "Microsoft did not confirm the stronger sign-in that this asks for.",
@@ -183,12 +183,22 @@ def _just_now(identity: Identity, asked_at: float) -> None:
         )
 
 
+def _is_strong(identity: Identity) -> bool:
+    """Whether the authentication context that a fresh sign-in needs, if one is set, was satisfied."""
+    wanted = settings.KVADMIN_OIDC_AUTH_CONTEXT
+    return not wanted or wanted in identity.contexts
+
+
 @receiver(user_logged_in, dispatch_uid="kvadmin-entra")
 def _signed_in(request: HttpRequest, sociallogin: SocialLogin | None = None, **kwargs: Any) -> None:
-    """Note in the new session what Entra said. A sign-in is as old as Entra says, not as young as the session."""
+    """Note in the new session what Entra said. A sign-in is as old as Entra says, not as young as the session.
+
+    Where a fresh one has to be stronger, an ordinary one is none, however young.
+    """
     if sociallogin is not None:
-        sessions.confirm(request, sociallogin.identity)
-        step_up.proved(request, sociallogin.identity.auth_time)
+        identity = sociallogin.identity
+        sessions.confirm(request, identity)
+        step_up.proved(request, identity.auth_time if _is_strong(identity) else None)
         rights.keep(request, sociallogin.answer)
 
 

@@ -230,6 +230,18 @@ def test_an_authentication_context_is_asked_for_and_checked(
     assert client.get(entra.answer(asked)).status_code == status
 
 
+def test_a_sign_in_of_just_now_without_that_context_is_not_fresh(
+    client: Client, entra: Entra, secret: Secret, settings
+) -> None:
+    settings.KVADMIN_OIDC_AUTH_CONTEXT = "c1"
+    entra.sign_in(client)
+
+    assert show(client).status_code == 401
+    entra.person(acrs=["c1"])
+    again(entra, client)
+    assert show(client).json()["value"] == "canary-fresh"
+
+
 # --- Who has a password here -----------------------------------------------------------------------------------------
 
 
