@@ -18,8 +18,9 @@ COPY static ./static
 RUN python manage.py collectstatic --no-input && python -m compileall -q /app
 
 FROM python:${PYTHON}
-# Nothing is written but to /data (SQLite, where that is the database) and /tmp: the rest may be read-only.
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATABASE_URL=sqlite:////data/kvadmin.sqlite3
+# Nothing is written but to /data (archives; SQLite, where that is the database) and /tmp: the rest may be read-only.
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    DATABASE_URL=sqlite:////data/kvadmin.sqlite3 KVADMIN_ARCHIVE_DIR=/data/archives
 RUN install -d -o 10001 -g 10001 -m 700 /data
 COPY --from=build /venv /venv
 COPY --from=build /app /app

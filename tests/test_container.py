@@ -235,11 +235,6 @@ def here(command: list[str], port: int) -> list[str]:
     return [word.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}") for word in found]
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def get(port: int, path: str, **headers: str) -> Any:
     """What the proxy would get."""
     proxied = {"Host": "kvadmin.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7", **headers}
@@ -250,10 +245,17 @@ def get(port: int, path: str, **headers: str) -> Any:
 def web(image: Image) -> tuple[subprocess.Popen[str], int]:
     port = free_port()
     process = image.start(here(command_of("web"), port))
-    while not answers(port):
+    while not is_well(port):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     return process, port
+
+
+def is_well(port: int) -> bool:
+    try:
+        return bool(get(port, "/healthz").status == 200)
+    except OSError:
+        return False
 
 
 @pytest.mark.enable_socket

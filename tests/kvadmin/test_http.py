@@ -70,7 +70,7 @@ def test_bad_sign_ins_are_counted_by_the_senders_address_whatever_the_sender_wri
     settings.KVADMIN_TRUSTED_PROXIES = 1
 
     def sign_in(password: str, forwarded: str) -> int:
-        form = {"username": "reader", "password": password}
+        form = {"login": "reader", "password": password}
         return Client().post("/sign-in/", form, REMOTE_ADDR=PROXY, headers={"X-Forwarded-For": forwarded}).status_code
 
     for number in range(5):
