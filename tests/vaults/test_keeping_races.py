@@ -107,8 +107,8 @@ def test_two_who_recover_bring_it_back_once(turn: int, azure: Azure, secret: Sec
 
     results = at_once(*[lambda: keeping.recover(actor, item, reason="INC-7").state] * 2)
 
-    assert sorted(results)[1] == "recovering"
-    assert sorted(results)[0] in {"busy", "state"}
+    assert results.count("recovering") == 1
+    assert {*results} - {"recovering"} <= {"busy", "state"}
     assert [row.operation for row in azure.log].count("SecretRecover") == 1
 
 
