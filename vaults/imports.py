@@ -69,8 +69,8 @@ class Row:
 
     @property
     def is_choice(self) -> bool:
-        """Whether a tick makes a difference: now, or after another choice for names that exist."""
-        return self.code in {*TODO, "exists", "unticked"}
+        """Whether a tick makes a difference."""
+        return self.code in {*TODO, "unticked"}
 
 
 @dataclass(frozen=True, slots=True)
