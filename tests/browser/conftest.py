@@ -114,3 +114,18 @@ def axe() -> Callable[[Page], None]:
         page.emulate_media(color_scheme=None, reduced_motion=None)
 
     return check
+
+
+@pytest.fixture
+def no_barrier(axe: Callable[[Page], None]) -> Callable[[Page, str], None]:
+    """no_barrier(page, "/vaults/"): axe finds nothing there, and nothing sticks out of a phone's screen."""
+
+    def check(page: Page, path: str) -> None:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        axe(page)
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+    return check

@@ -178,49 +178,32 @@ def test_a_refusal_keeps_the_reason_and_says_why(
     assert LedgerEntry.objects.get(phase="failed").code == "disabled"
 
 
-@pytest.mark.parametrize(
-    ("username", "path"),
-    [
-        ("reader", "/"),
-        ("reader", "/vaults/"),
-        ("reader", "/vaults/?health=gone"),
-        ("reader", "/vaults/pay-prod/"),
-        ("reader", "/vaults/old-prod/"),
-        ("secrets-user", SECRET),
-        ("reader", SECRET),
-        ("reader", SECRET + "versions/"),
-        ("reader", "/search/?q=db"),
-        ("reader", "/search/?q=nothing-like-this"),
-        ("reader", "/help/"),
-        ("reader", "/audit/"),
-        ("reader", "/no/such/page"),
-        ("administrator", "/people/"),
-        ("administrator", "/people/{person}/"),
-        ("administrator", "/roles/"),
-        ("administrator", "/roles/assign/"),
-        ("administrator", "/policies/"),
-        ("administrator", "/sync/"),
-        ("administrator", "/register-vault/"),
-        ("auditor", "/audit/"),
-        ("auditor", "/audit/events/{event}/"),
-        ("auditor", "/audit/ledger/"),
-        ("", "/sign-in/"),
+# One test for each person, and not for each page: to make the world takes longer than to look at a page.
+PAGES = {
+    "": ["/sign-in/"],
+    "reader": [
+        "/", "/vaults/", "/vaults/?health=gone", "/vaults/pay-prod/", "/vaults/old-prod/", SECRET, SECRET + "versions/",
+        "/search/?q=db", "/search/?q=nothing-like-this", "/help/", "/audit/", "/no/such/page",
     ],
-)
+    "secrets-user": [SECRET],
+    "administrator": [
+        "/people/", "/people/{person}/", "/roles/", "/roles/assign/", "/policies/", "/sync/", "/register-vault/",
+    ],
+    "auditor": ["/audit/", "/audit/events/{event}/", "/audit/ledger/"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("username", PAGES)
 def test_every_page_is_accessible_and_fits_a_phone(
-    username: str, path: str, page: Page, signed_in: Callable[[Page, str], None], axe: Callable[[Page], None]
+    username: str, page: Page, signed_in: Callable[[Page, str], None], no_barrier: Callable[[Page, str], None]
 ) -> None:
     ingest_audit([world.WORKSPACE])
     event, person = AccessEvent.objects.latest("at"), Person.objects.get(username="reader")
     if username:
         signed_in(page, username)
-    page.goto(path.format(event=event.pk, person=person.pk))
-    page.wait_for_load_state("networkidle")
 
-    axe(page)
-    page.set_viewport_size({"width": 390, "height": 844})
-
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for path in PAGES[username]:
+        no_barrier(page, path.format(event=event.pk, person=person.pk))
 
 
 def test_an_open_value_is_accessible(
