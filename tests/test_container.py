@@ -218,8 +218,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     assert (collected[0], migrated[0]) == (0, 0), (collected, migrated)
     yield made
     for process in made.started:
-        process.kill()
-        process.wait()
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
     subprocess.run(["chmod", "-R", "u+w", place / "app"], check=True)
 
 
@@ -241,8 +242,9 @@ def get(port: int, path: str, **headers: str) -> Any:
     return urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=proxied), timeout=60)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def web(image: Image) -> tuple[subprocess.Popen[str], int]:
+    """A web server of its own for each test, for one of them stops it; the image ends what still runs."""
     port = free_port()
     process = image.start(here(command_of("web"), port))
     while not is_well(port):
