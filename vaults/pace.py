@@ -14,6 +14,7 @@ LONGEST_REST = 60.0
 LONGEST_GUESS = 16.0  # Azure's own advice for an answer without Retry-After: 1, 2, 4, 8, 16 seconds
 GROWS_AFTER = 6  # windows without a refusal
 MARGIN = 0.25  # seconds: Azure counts a call a little later than it is sent
+FALLS_TO = 0.9  # of a known measure: a call that was long on its way is refused as well, and says little
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ REAL = Clock()
 class Pace:
     """For one vault, and one thread: `pause` before each call, `began` with it, and `refused` when Azure says 429.
 
-    What Azure let through within the last window before it refused is what it allows; that becomes the measure, and
-    grows by a twentieth for each window after some without a refusal, because others share the vault.
+    What Azure let through within the last window before it first refused is what it allows; that becomes the measure.
+    It falls by a tenth with a later refusal, and grows by a twentieth for each window after some without one, because
+    others share the vault.
     """
 
     def __init__(self, most: int = CALLS, seconds: float = SECONDS, *, clock: Clock = REAL) -> None:
@@ -69,7 +71,8 @@ class Pace:
             self._begun.pop()
         if now < self._rests_until:
             return  # it was under way when the first refusal came
-        self.most = max(len(self._begun), 1)
+        known = int(self.most * FALLS_TO) if self.most < self.ceiling else 1
+        self.most = max(len(self._begun), known, 1)
         guess = min(2.0**self._guesses, LONGEST_GUESS)
         self._guesses += 1
         self._rests_until = now + min(guess if retry_after is None else float(retry_after), LONGEST_REST)

@@ -29,6 +29,17 @@ def test_a_clock_that_was_advanced_is_ahead_by_that_much() -> None:
     assert clock.now() > datetime.now(UTC) + timedelta(days=1, hours=23)
 
 
+def test_a_clock_that_was_stopped_moves_only_when_it_is_told_to() -> None:
+    clock = Clock()
+
+    clock.stop()
+    stopped = clock.now()
+
+    assert clock.now() == stopped
+    clock.advance(timedelta(seconds=5))
+    assert clock.now() == stopped + timedelta(seconds=5)
+
+
 def test_a_vault_is_found_in_any_casing(cloud: Azure) -> None:
     vault = cloud.add_vault("Lab-One", subscription_id=SUBSCRIPTION)
 

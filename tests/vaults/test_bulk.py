@@ -194,6 +194,7 @@ def test_what_azure_allows_is_used_and_nothing_fails_for_being_too_fast(
 ) -> None:
     """120 changes, and a vault that takes 30 calls in ten seconds: with its five pages of the list, 40 s at best."""
     company(azure, secrets=120)
+    azure.clock.stop()
     azure.vault("pay-prod").limit, azure.vault("pay-prod").limit_says_when = (30, 10.0), says_when
     batch, begun = asked(officer), azure.clock.now()
     assert counts(work(batch, azure)) == (120, 120, 0, 0)
