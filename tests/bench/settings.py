@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tests.settings import *  # noqa: F403
 
-INSTALLED_APPS.remove("zeal")  # noqa: F405
-MIDDLEWARE.remove("zeal.middleware.zeal_middleware")  # noqa: F405
+INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "zeal"]  # noqa: F405
+MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith("zeal.")]  # noqa: F405
 KVADMIN_REVEALS_PER_HOUR = 1_000_000
