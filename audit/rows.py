@@ -17,6 +17,7 @@ from audit.models import AccessEvent
 
 BATCH = 500
 _EVENT = tuple(parse.Event.__slots__)
+_FRESH = "audit_fresh_accessevent"
 
 
 def insert(events: Iterable[parse.Event]) -> int:
@@ -33,14 +34,29 @@ def insert(events: Iterable[parse.Event]) -> int:
 
 
 def _insert(events: list[parse.Event], now: datetime) -> int:
-    """One statement. Another writer may have been faster with some: what the database counts is what was added."""
+    """Another writer may have been faster with some: what the database counts is what was added."""
     if not events:
         return 0
     adapt, rest = _adapter(), _rest(now)
-    params = [value for event in events for value in (*adapt(event), *rest)]
+    values = [(*adapt(event), *rest) for event in events]
     with connection.cursor() as cursor:
-        cursor.execute(_statement(len(events)), params)
+        if connection.vendor == "postgresql":
+            _copy(cursor, values)
+        else:
+            cursor.execute(_statement(len(events)), [value for row in values for value in row])
         return max(int(cursor.rowcount), 0)
+
+
+def _copy(cursor: Any, values: Iterable[Iterable[Any]]) -> None:
+    """COPY takes a fraction of the time of as many parameters, but refuses what is there: so by way of a table of the
+    transaction's own."""
+    table, names = AccessEvent._meta.db_table, ", ".join(_columns())
+    cursor.execute(f'CREATE TEMP TABLE IF NOT EXISTS {_FRESH} ON COMMIT DROP AS SELECT {names} FROM "{table}" LIMIT 0')  # noqa: S608 - names
+    cursor.execute(f"TRUNCATE {_FRESH}")
+    with cursor.copy(f"COPY {_FRESH} ({names}) FROM STDIN") as copy:
+        for row in values:
+            copy.write_row(row)
+    cursor.execute(f'INSERT INTO "{table}" ({names}) SELECT {names} FROM {_FRESH} ON CONFLICT (fingerprint) DO NOTHING')  # noqa: S608 - names
 
 
 def _adapter() -> Callable[[parse.Event], Iterable[Any]]:
@@ -71,9 +87,12 @@ def _other_columns() -> tuple[str, ...]:
     return tuple(name for name in _fields() if name != "id" and name not in _EVENT)
 
 
+def _columns() -> tuple[str, ...]:
+    return (*_EVENT, *_other_columns())
+
+
 @cache
 def _statement(many: int) -> str:
-    columns = (*_EVENT, *_other_columns())
-    row = f"({', '.join(['%s'] * len(columns))})"
-    table, names, rows = AccessEvent._meta.db_table, ", ".join(columns), ", ".join([row] * many)
+    row = f"({', '.join(['%s'] * len(_columns()))})"
+    table, names, rows = AccessEvent._meta.db_table, ", ".join(_columns()), ", ".join([row] * many)
     return f'INSERT INTO "{table}" ({names}) VALUES {rows} ON CONFLICT (fingerprint) DO NOTHING'  # noqa: S608 - names
