@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from audit import ledger
@@ -33,6 +33,14 @@ def known(identity: Identity) -> Person | None:
 
 def join(identity: Identity, groups: Iterable[str]) -> Person:
     """The account of this identity, made at the first sign-in, with its names of today, in exactly these groups."""
+    names = set(groups)
+    try:
+        return _join(identity, names)
+    except IntegrityError:  # somebody was given the same name in this moment: now that is seen, and another is free
+        return _join(identity, names)
+
+
+def _join(identity: Identity, groups: set[str]) -> Person:
     with transaction.atomic():
         person, made = Person.objects.get_or_create(
             tenant_id=identity.tenant_id,
@@ -46,7 +54,7 @@ def join(identity: Identity, groups: Iterable[str]) -> Person:
                 f"{person} ({identity.object_id} of tenant {identity.tenant_id}) signs in with Entra for the first time"
             )
             ledger.record(a.ROLE_ASSIGN, ledger.CLOCK, note=note)
-        _set_groups(person, set(groups))
+        _set_groups(person, groups)
     return person
 
 
@@ -70,7 +78,7 @@ def forget(before: datetime) -> int:
 
 
 def _rename(person: Person, identity: Identity) -> None:
-    if person.username not in {identity.user_name, _own_name(identity)}:
+    if person.username not in _names(identity):
         person.username = _free_name(identity)
     person.first_name, person.last_name, person.email = identity.first_name, identity.last_name, identity.email
     person.save(update_fields=["username", "first_name", "last_name", "email"])
@@ -78,13 +86,15 @@ def _rename(person: Person, identity: Identity) -> None:
 
 def _free_name(identity: Identity) -> str:
     """The name that Microsoft shows; with a part of the object id where another account, or a local one, has it."""
-    name = identity.user_name or identity.object_id
-    taken = Person.objects.filter(username__iexact=name).exclude(object_id=identity.object_id).exists()
-    return _own_name(identity) if taken else name
+    others = Person.objects.exclude(tenant_id=identity.tenant_id, object_id=identity.object_id)
+    names = _names(identity)
+    return next((name for name in names if not others.filter(username__iexact=name).exists()), names[-1])
 
 
-def _own_name(identity: Identity) -> str:
-    return f"{identity.user_name or 'entra'}+{identity.object_id[:8]}"
+def _names(identity: Identity) -> list[str]:
+    """What an account may be called, the first that is free; the last has the whole object id."""
+    shown, own = identity.user_name, identity.object_id
+    return [shown or own, f"{shown or 'entra'}+{own[:8]}", f"entra+{own}"]
 
 
 def _set_groups(person: Person, wanted: set[str], why: str = ENTRA_SAYS) -> None:

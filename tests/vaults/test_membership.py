@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audit.models import LedgerEntry
 from kvadmin.entra.claims import Identity
-from tests.entra import ADA, BOB, TENANT
+from tests.entra import ADA, BOB, OTHER_TENANT, TENANT
 from vaults import membership, tasks
 from vaults.models import Person
 
@@ -73,6 +73,22 @@ def test_a_name_that_is_free_again_is_taken_back() -> None:
     renamed = replace(WHO, user_name="ada.king@contoso.example")
 
     assert membership.join(renamed, ["Readers"]).username == "ada.king@contoso.example"
+
+
+@pytest.mark.django_db
+def test_where_others_have_both_names_the_whole_object_id_is_one() -> None:
+    for name in ("Ada@contoso.example", f"ada@contoso.example+{ADA[:8]}"):
+        Person.objects.create_user(name)
+
+    assert membership.join(WHO, ["Readers"]).username == f"entra+{ADA}"
+    assert membership.join(WHO, ["Readers"]).username == f"entra+{ADA}"
+
+
+@pytest.mark.django_db
+def test_the_same_object_id_and_name_in_another_tenant_is_another_account() -> None:
+    Person.objects.create(username="ada@contoso.example", tenant_id=OTHER_TENANT, object_id=ADA)
+
+    assert membership.join(WHO, ["Readers"]).username == f"ada@contoso.example+{ADA[:8]}"
 
 
 @pytest.mark.django_db
