@@ -51,11 +51,11 @@ def word(own: OnBehalfOf | None) -> str:
 
 def keep(request: HttpRequest, answer: dict[str, Any]) -> None:
     """Keep the token of a sign-in, out of Entra's `answer`, in this session: which is encrypted, and ends with it."""
-    token, seconds = answer.get("access_token"), str(answer.get("expires_in"))
+    token, seconds = answer.get("access_token"), str(answer.get("expires_in"))[:9]
     if settings.KVADMIN_ON_BEHALF_OF == "off" or not isinstance(token, str):
         request.session.pop(_TOKEN, None)
         return
-    life = int(seconds) if seconds.isdigit() else 0
+    life = int(seconds) if seconds.isdecimal() else 0
     request.session[_TOKEN] = {"token": token, "until": clock.now().timestamp() + life}
 
 

@@ -35,6 +35,7 @@ ASKS_PERSON = {"login_required", "interaction_required", "consent_required", "ac
 # The refusals that end the session which they are about. Where Entra is merely out of reach, a session that is due
 # waits, and may do nothing meanwhile.
 ENDING = {AGAIN: {"no-role", "closed"}, CHECK: {"no-role", "closed", "other-person", "wrong-tenant"}}
+NOT_NOW = {429, *range(500, 600)}
 ENTRA_CODE = re.compile(r"AADSTS\d{4,7}")
 
 
@@ -90,9 +91,13 @@ class _Session(requests.Session):
     """A session that waits for no answer longer than SECONDS, and is led nowhere else with a code or a secret."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Raises HTTPError for "not now", which says nothing of the sign-in itself."""
         kwargs.setdefault("timeout", SECONDS)
         kwargs["allow_redirects"] = False
-        return super().request(*args, **kwargs)
+        response = super().request(*args, **kwargs)
+        if response.status_code in NOT_NOW:
+            response.raise_for_status()
+        return response
 
 
 # --- What an answer may be for ---------------------------------------------------------------------------------------
@@ -223,6 +228,8 @@ def _in_words(exception: Exception | None, told: str, *, known: bool) -> Refused
             "This sign-in was not started in this browser, or it took longer than ten minutes.",
             "Start again.",
         )
+    if isinstance(exception, requests.JSONDecodeError):
+        return claims.unreadable()
     if isinstance(exception, requests.RequestException):
         return Refused(
             "unreachable", "Microsoft cannot be reached at the moment.", "Try again shortly. Nothing was changed."

@@ -137,6 +137,15 @@ def _texts(claims: dict[str, Any], name: str) -> frozenset[str]:
     return frozenset(one for one in values if isinstance(one, str) and one)
 
 
+def unreadable() -> Refused:
+    """An answer of the provider's server that is not what it should be."""
+    return Refused(
+        "unreadable",
+        "Microsoft's answer could not be read, so nothing was done with it.",
+        f"Try again shortly. If it happens every time, tell {settings.KVADMIN_CONTACT} the code below.",
+    )
+
+
 def _not_believed(code: str) -> Refused:
     return Refused(
         code,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from functools import cached_property
 from typing import Any
 
 from allauth.socialaccount.adapter import get_adapter
@@ -22,6 +23,7 @@ from kvadmin.gateway import entra
 from kvadmin.gateway.errors import GatewayError
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+DESCRIBED = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 def app() -> SocialApp:
@@ -40,8 +42,12 @@ class EntraClient(OAuth2Client):  # type: ignore[misc] # allauth ships no types
     """Exchanges the code for tokens, as the app registration: by its secret, or by kvadmin's own identity."""
 
     def get_access_token(self, code: str, pkce_code_verifier: str | None = None) -> dict[str, Any]:
-        tokens: dict[str, Any] = super().get_access_token(code, pkce_code_verifier, _vouched_for())
-        return tokens
+        proof = _vouched_for()
+        try:
+            tokens = super().get_access_token(code, pkce_code_verifier, proof)
+        except (KeyError, TypeError):  # no content type, or JSON that is no object: allauth presumes both
+            raise claims.unreadable() from None
+        return _object(tokens, "access_token")
 
 
 def _vouched_for() -> dict[str, str]:
@@ -61,7 +67,7 @@ def _vouched_for() -> dict[str, str]:
 class EntraAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc] # allauth ships no types
     """Where Entra is asked, and how its answer is read."""
 
-    client_class = EntraClient
+    basic_auth = False  # the secret goes into the form, as Entra has it
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request, PROVIDER_ID)
@@ -69,15 +75,30 @@ class EntraAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc] # allauth 
     def get_provider(self) -> EntraProvider:
         return EntraProvider(self.request, app=app())
 
+    def get_client(self, request: HttpRequest, app: SocialApp) -> EntraClient:
+        """Its address is not looked up yet: allauth calls this where it has no page for what may fail then."""
+        return EntraClient(request, app.client_id, app.secret, "POST", "", self.get_callback_url(request, app))
+
+    def get_access_token_data(
+        self, request: HttpRequest, app: SocialApp, client: EntraClient, pkce_code_verifier: str | None = None
+    ) -> dict[str, Any]:
+        client.access_token_url = self.access_token_url
+        tokens: dict[str, Any] = super().get_access_token_data(request, app, client, pkce_code_verifier)
+        return tokens
+
+    def parse_token(self, data: dict[str, Any]) -> SocialToken:
+        """allauth wants one. It is not stored, and when it runs out is nobody's concern here."""
+        return SocialToken(token=data["access_token"])
+
     def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
         url: str = build_absolute_uri(request, reverse("entra-callback"), self.redirect_uri_protocol)
         return url
 
-    @property
+    @cached_property
     def openid_config(self) -> dict[str, Any]:
         """The provider's own description. It must be the issuer's that the settings name."""
-        config: dict[str, Any] = super().openid_config
-        if config.get("issuer") != settings.KVADMIN_OIDC_ISSUER:
+        config = _object(_fetched(self.get_provider().server_url), *DESCRIBED)
+        if config["issuer"] != settings.KVADMIN_OIDC_ISSUER:
             raise claims.Refused(
                 "wrong-issuer",
                 "Sign-in with Microsoft is set up for another tenant than the one that answers.",
@@ -90,13 +111,25 @@ class EntraAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc] # allauth 
 
         The access token is of use only where kvadmin acts on behalf of people: see vaults/rights.py.
         """
-        with get_adapter(request).get_requests_session() as session:
-            answer = session.get(self.openid_config["jwks_uri"])
-            answer.raise_for_status()
-            found = claims.verified(str(kwargs["response"].get("id_token", "")), answer.json())
+        keys = _fetched(self.openid_config["jwks_uri"])
+        found = claims.verified(str(kwargs["response"].get("id_token", "")), keys)
         login = self.get_provider().sociallogin_from_response(request, found)
         login.answer = kwargs["response"]
         return login
+
+
+def _fetched(url: str) -> Any:
+    with get_adapter().get_requests_session() as session:
+        answer = session.get(url)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def _object(answer: Any, *names: str) -> dict[str, Any]:
+    """The answer, if it is an object that has these texts. Raises Refused."""
+    if not isinstance(answer, dict) or not all(isinstance(answer.get(name), str) for name in names):
+        raise claims.unreadable()
+    return answer
 
 
 class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc] # allauth ships no types

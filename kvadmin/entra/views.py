@@ -66,7 +66,7 @@ def _ask(request: HttpRequest, process: str, purpose: str, **params: str) -> Htt
     data: dict[str, Any] = {"for": purpose, "at": time.time(), "person": request.user.pk}
     try:
         return provider.ask(request, process, next_page(request), data, **params)
-    except (requests.RequestException, OAuth2Error, ProviderException, KeyError) as error:
+    except (requests.RequestException, OAuth2Error, ProviderException) as error:
         # What the provider says of itself could not be read.
         context = {"state": {"data": data, "next": next_page(request)}}
         failed: HttpResponse = render_authentication_error(request, provider, exception=error, extra_context=context)
