@@ -20,7 +20,6 @@ from kvadmin.gateway.errors import error_for
 from kvadmin.gateway.on_behalf import OnBehalfOf
 from vaults import policy
 from vaults.models import Person, RevealRequest
-from vaults.sessions import digest
 
 SPARE_SECONDS = 60  # a token that ends sooner would end on the way
 _TOKEN = "own_token"  # noqa: S105 - a name
@@ -88,7 +87,7 @@ def _own(request: HttpRequest) -> OnBehalfOf | None:
     kept, person = request.session.get(_TOKEN) or {}, _person(request)
     if not person.object_id or not kept or clock.now().timestamp() >= kept["until"] - SPARE_SECONDS:
         return None
-    return OnBehalfOf(digest(request.session.session_key or ""), person.tenant_id, kept["token"])
+    return OnBehalfOf(person.tenant_id, kept["token"])
 
 
 def _person(request: HttpRequest) -> Person:

@@ -1,15 +1,13 @@
 """A person's own rights: clients of vaults that act on behalf of whoever is signed in, so that Azure's log names them.
 
-Each session has a credential of its own, and no two share one: azure-identity once handed out the token of another
-account from a shared cache (azure-sdk-for-python #49001, #49533). What a session's token was replaced with, or what
-was not used for long, is forgotten.
+Each read has a credential of its own, which nothing holds on to when Azure has answered: no token, and no refresh token
+that Microsoft may have sent along, outlives the session it came from, in whatever process that ends. It also means
+that no two people can share one: azure-identity once handed out the token of another account from a shared cache
+(azure-sdk-for-python #49001, #49533). The price is asking Microsoft for a token anew each time.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,66 +18,22 @@ from django.conf import settings
 from kvadmin.gateway import client, entra
 from kvadmin.gateway.clouds import cloud
 
-MOST_SESSIONS = 256
-IDLE_SECONDS = 3600  # no token lasts much longer
-
 
 @dataclass(frozen=True, slots=True)
 class OnBehalfOf:
-    """For whom a call is made: the session, by any name that is its own, and the token that its person has for kvadmin.
+    """For whom a call is made: the token that this person has for kvadmin, and their tenant. It shows in no repr."""
 
-    `tenant_id` is the person's. The token shows in no repr.
-    """
-
-    session: str
     tenant_id: str
     assertion: str = field(repr=False)
 
 
-@dataclass(slots=True)
-class _Own:
-    """What belongs to one session and one token."""
-
-    of: OnBehalfOf
-    credential: OnBehalfOfCredential
-    used_at: float = 0.0
-    clients: dict[str, SecretClient] = field(default_factory=dict)
-
-
-class _Sessions:
-    """The sessions that used their own rights lately, each with its credential."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: OrderedDict[str, _Own] = OrderedDict()
-
-    def client(self, of: OnBehalfOf, host: str) -> SecretClient:
-        with self._lock:
-            own = self._own(of)
-            if host not in own.clients:
-                own.clients[host] = client.client_of(host, own.credential)
-            return own.clients[host]
-
-    def _own(self, of: OnBehalfOf) -> _Own:
-        """The session's credential; a new one when its token is another than before."""
-        held = self._held.pop(of.session, None)
-        if held is None or held.of != of:
-            held = _Own(of, _credential(of))
-        held.used_at = time.time()
-        self._held[of.session] = held
-        while len(self._held) > MOST_SESSIONS or next(iter(self._held.values())).used_at < held.used_at - IDLE_SECONDS:
-            self._held.popitem(last=False)
-        return held
-
-
 def secret_client(vault_uri: str, of: OnBehalfOf) -> SecretClient:
-    """A client of this vault with the rights of one person, for their session alone.
+    """A client of this vault with the rights of one person, for one read.
 
     Raises:
         Refused: no address of a vault in this cloud.
     """
-    sessions = client.once("on behalf", _Sessions)
-    return sessions.client(of, client.vault_host(vault_uri))
+    return client.client_of(client.vault_host(vault_uri), _credential(of))
 
 
 def _credential(of: OnBehalfOf) -> OnBehalfOfCredential:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
+from azure.identity import OnBehalfOfCredential
 
 from kvadmin.emulator.identities import Identity
 from kvadmin.emulator.state import AuditRow, Azure
-from kvadmin.gateway import keyvault, on_behalf
+from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.on_behalf import OnBehalfOf
 
@@ -19,6 +19,7 @@ APP = "33333333-3333-4333-8333-333333333333"
 VAULT = "https://pay-prod.vault.azure.net/"
 ADA = Identity("person", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", APP, upn="ada@contoso.example")
 BOB = Identity("person", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb", APP, upn="bob@contoso.example")
+EVE = Identity("person", "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee", APP, upn="eve@contoso.example")
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +34,8 @@ def cloud(azure: Azure, settings) -> Azure:
     return azure
 
 
-def of(azure: Azure, person: Identity, session: str = "") -> OnBehalfOf:
-    return OnBehalfOf(session or person.upn, azure.tenant_id, person.token(f"api://{APP}"))
+def of(azure: Azure, person: Identity) -> OnBehalfOf:
+    return OnBehalfOf(azure.tenant_id, person.token(f"api://{APP}"))
 
 
 def read(own: OnBehalfOf) -> keyvault.Read:
@@ -83,43 +84,24 @@ def test_many_at_once_each_read_with_their_own_token(cloud: Azure) -> None:
     assert readers(cloud) == dict(found)
 
 
-def test_one_session_keeps_its_credential_and_two_share_none(cloud: Azure) -> None:
-    first, again = (on_behalf.secret_client(VAULT, of(cloud, ADA)) for _ in range(2))
-    other = on_behalf.secret_client(VAULT, of(cloud, ADA, session="another browser"))
+def test_nothing_holds_on_to_a_credential_once_azure_has_answered(cloud: Azure) -> None:
+    """Whoever signs out, or is signed out by others, leaves none behind, in no process."""
+    read(of(cloud, ADA))
+    refused(of(cloud, EVE))
 
-    assert first is again
-    assert first is not other
+    gc.collect()
+    assert [held for held in gc.get_objects() if type(held) in {OnBehalfOfCredential, OnBehalfOf}] == []
 
 
-def test_a_session_that_changes_hands_reads_as_the_new_person(cloud: Azure) -> None:
-    """A name of a session that comes again with another token never meets the old one."""
-    read(of(cloud, ADA, session="same"))
-    read(of(cloud, BOB, session="same"))
+def test_one_after_the_other_each_reads_as_themselves(cloud: Azure) -> None:
+    read(of(cloud, ADA))
+    read(of(cloud, BOB))
 
     assert sorted(readers(cloud).values()) == [ADA.upn, BOB.upn]
 
 
-def test_what_was_not_used_for_long_is_forgotten(cloud: Azure) -> None:
-    first = on_behalf.secret_client(VAULT, of(cloud, ADA, session="0"))
-    for number in range(1, on_behalf.MOST_SESSIONS + 1):
-        on_behalf.secret_client(VAULT, of(cloud, ADA, session=str(number)))
-
-    assert on_behalf.secret_client(VAULT, of(cloud, ADA, session="0")) is not first
-
-
-def test_what_lay_idle_for_an_hour_is_forgotten_when_somebody_else_comes(cloud: Azure) -> None:
-    first = on_behalf.secret_client(VAULT, of(cloud, ADA))
-
-    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=on_behalf.IDLE_SECONDS + 5)):
-        on_behalf.secret_client(VAULT, of(cloud, BOB))
-
-    assert on_behalf.secret_client(VAULT, of(cloud, ADA)) is not first
-
-
 def test_whoever_has_no_right_in_azure_is_told_so_in_their_own_terms(cloud: Azure) -> None:
-    eve = Identity("person", "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee", APP, upn="eve@contoso.example")
-
-    error = refused(of(cloud, eve))
+    error = refused(of(cloud, EVE))
 
     assert (error.code, error.definite) == ("rbac", True)
     assert error.sentence == "Azure refused this: your own account has no role on this vault that allows it."
