@@ -107,7 +107,6 @@ KVADMIN_DEMO = env.switch("KVADMIN_DEMO")
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from kvadmin.jobs.models import WorkerBeat
-from kvadmin.jobs.tasks import prune_results
+from kvadmin.jobs.tasks import OLD_SESSIONS, prune_results
 from tests.kvadmin import jobs_for_tests as jobs
 from vaults.models import Session
 
@@ -43,6 +44,25 @@ def test_sessions_that_are_over_are_forgotten() -> None:
     prune_results.call()
 
     assert list(Session.objects.values_list("session_key", flat=True)) == ["open"]
+
+
+def test_no_table_of_djangos_own_sessions_is_made() -> None:
+    assert OLD_SESSIONS not in connection.introspection.table_names()
+
+
+def test_where_the_version_before_left_one_it_empties_itself() -> None:
+    """By and by: that version may still run beside this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE django_session (session_key varchar(40), expire_date timestamp with time zone)")
+        for key, hours in (("over", -1), ("open", 1)):
+            until = timezone.now() + timedelta(hours=hours)
+            cursor.execute("INSERT INTO django_session VALUES (%s, %s)", [key, until])
+
+    prune_results.call()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT session_key FROM django_session")
+        assert cursor.fetchall() == [("open",)]
 
 
 def test_signs_of_life_of_long_ago_are_forgotten() -> None:
