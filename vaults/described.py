@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,12 +16,13 @@ from django.utils import timezone
 
 from kvadmin.gateway import arm
 from kvadmin.gateway.access import Roles, list_role_assignments
+from kvadmin.gateway.denials import list_deny_assignments
 from kvadmin.gateway.diagnostics import Diagnostics
 from kvadmin.gateway.errors import Denied, GatewayError, error_for
 from kvadmin.gateway.own import own_object_id
 from kvadmin.gateway.paging import AT_ONCE, SWEEP, Patience
 from kvadmin.gateway.properties import Properties
-from vaults import environments, exposure
+from vaults import denials, environments, exposure
 from vaults.models import AccessState, AzureAccess, Secret, Vault, VaultDetail
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _FACTS = (
     "deploys", "role_known", "role_id", "role_name", "custom", "scope", "assignment_id", "permissions", "since",
     "condition",
 )  # fmt: skip
+_LOOK = ["access_state", "access_note", "access_at", "denials", "looked_at", "named_environments"]
 
 
 # --- Properties ------------------------------------------------------------------------------------------------------
@@ -85,6 +87,14 @@ def keep_settings(vault: Vault, found: Diagnostics, now: datetime) -> None:
     VaultDetail.objects.filter(vault=vault).update(settings=settings, settings_at=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Azure says of one vault: rights that lead to values, and what denies them; None where it does not say."""
+
+    rows: list[AzureAccess]
+    denials: list[dict[str, Any]] | None
+
+
 # --- Who can get at values -------------------------------------------------------------------------------------------
 def look_at_due(vaults: Iterable[Vault], pool: Executor, began: datetime, patience: Patience) -> None:
     """Look at those vaults that Azure described since `began`, and whose last look is old enough, the oldest first.
@@ -102,7 +112,7 @@ def look_at_due(vaults: Iterable[Vault], pool: Executor, began: datetime, patien
             _keep(detail, answer, own)
 
 
-def _keep(detail: VaultDetail, answer: list[AzureAccess] | GatewayError, own: str) -> None:
+def _keep(detail: VaultDetail, answer: Answer | GatewayError, own: str) -> None:
     try:
         _store(detail, answer, own)
     except LOST:
@@ -136,12 +146,12 @@ def look(vault: Vault) -> VaultDetail | None:
     return detail
 
 
-def _ask(detail: VaultDetail, known: Roles, patience: Patience = SWEEP) -> list[AzureAccess] | GatewayError:
+def _ask(detail: VaultDetail, known: Roles, patience: Patience = SWEEP) -> Answer | GatewayError:
     vault = detail.vault
     try:
         found = list_role_assignments(vault.resource_id, known=known, patience=patience)
         roles = exposure.by_roles(vault, found, deployments=detail.template_deployment)
-        return [*roles, *exposure.by_policies(vault, detail.policies, roles)]
+        return Answer([*roles, *exposure.by_policies(vault, detail.policies, roles)], _denials(detail, patience))
     except GatewayError as error:
         return error
     except Exception as error:  # noqa: BLE001 - a fault of our own in one vault must not end the whole sweep
@@ -149,7 +159,17 @@ def _ask(detail: VaultDetail, known: Roles, patience: Patience = SWEEP) -> list[
         return error_for("bad-answer")
 
 
-def _store(detail: VaultDetail, answer: list[AzureAccess] | GatewayError, own: str) -> None:
+def _denials(detail: VaultDetail, patience: Patience) -> list[dict[str, Any]] | None:
+    """What may keep somebody out in spite of a right; None where Azure does not tell, which is not "nothing"."""
+    vault = detail.vault
+    try:
+        found = list_deny_assignments(vault.resource_id, patience=patience)
+    except GatewayError:
+        return None
+    return denials.kept(vault, found, deployments=detail.template_deployment)
+
+
+def _store(detail: VaultDetail, answer: Answer | GatewayError, own: str) -> None:
     """After a failure what was known stays, as of its own time; access policies are known from the properties."""
     now = timezone.now()
     detail.looked_at, detail.access_note = now, ""
@@ -157,17 +177,16 @@ def _store(detail: VaultDetail, answer: list[AzureAccess] | GatewayError, own: s
         detail.access_state = AccessState.DENIED if isinstance(answer, Denied) else AccessState.FAILED
         detail.access_note = answer.lasting[:300]
         kept = list(AzureAccess.objects.filter(vault=detail.vault, by=AzureAccess.By.ROLE))
-        answer = [*kept, *exposure.by_policies(detail.vault, detail.policies, kept)]
+        rows = [*kept, *exposure.by_policies(detail.vault, detail.policies, kept)]
     else:
         detail.access_state, detail.access_at = AccessState.OK, now
-    for row in answer:
+        rows, detail.denials = answer.rows, answer.denials
+    for row in rows:
         row.own = row.principal_id == own
     detail.named_environments = _twins(detail.vault)
     with transaction.atomic():
-        _replace(detail.vault, answer)
-        detail.save(
-            update_fields=["access_state", "access_note", "access_at", "looked_at", "named_environments"],
-        )
+        _replace(detail.vault, rows)
+        detail.save(update_fields=_LOOK)
 
 
 def _replace(vault: Vault, rows: list[AzureAccess]) -> None:

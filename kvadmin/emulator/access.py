@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from kvadmin.emulator.answers import HELP, Refusal
+from kvadmin.emulator.denials import Denial, denying
 from kvadmin.emulator.http import Request
 from kvadmin.emulator.identities import Identity, audience_of, claims_of, from_token
 from kvadmin.emulator.state import Azure, Vault
@@ -64,10 +65,11 @@ def authorize(caller: Caller, action: str, permission: str, name: str) -> str:
         raise by_firewall(caller)
     if not caller.vault.rbac:
         return _by_access_policy(caller, permission)
-    scope = _resource(caller.vault, action, name)
-    found = caller.azure.assignments.data_action(caller.identity.object_id, action, scope)
-    if found is None:
-        raise by_rbac(caller, action, name)
+    azure, who, scope = caller.azure, caller.identity.object_id, _resource(caller.vault, action, name)
+    found = azure.assignments.data_action(who, action, scope)
+    denial = denying(azure.denials, azure.groups, who, action, scope)
+    if found is None or denial:
+        raise by_rbac(caller, action, name, denial)
     return found.id
 
 
@@ -97,8 +99,9 @@ def _resource(vault: Vault, action: str, name: str) -> str:
     return vault.resource_id.lower() + (f"/{collection}/{name.lower()}" if name else "")
 
 
-def by_rbac(caller: Caller, action: str, name: str) -> Refusal:
-    """403: no role assignment allows the action."""
+def by_rbac(caller: Caller, action: str, name: str, denial: Denial | None = None) -> Refusal:
+    """403: no role assignment allows the action, or a deny assignment refuses it; that text is ours."""
+    why = "DeniedByDenyAssignment" if denial else "DeniedWithNoValidRBAC"
     lines = (
         "Caller is not authorized to perform action on resource.",
         "If role assignments, deny assignments or role definitions were changed recently, "
@@ -107,8 +110,8 @@ def by_rbac(caller: Caller, action: str, name: str) -> Refusal:
         f"Action: '{action}'",
         f"Resource: '{_resource(caller.vault, action, name)}'",
         "Assignment: (not found)",
-        "DenyAssignmentId: null",
-        "DecisionReason: 'DeniedWithNoValidRBAC' ",
+        f"DenyAssignmentId: {denial.id if denial else 'null'}",
+        f"DecisionReason: '{why}' ",
         f"Vault: {caller.place}",
         "",
     )

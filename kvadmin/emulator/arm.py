@@ -9,20 +9,23 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
+from typing import Any
 from uuid import uuid4
 
 from kvadmin.emulator import answers, armjson, authorization, graph
 from kvadmin.emulator.answers import Refusal
+from kvadmin.emulator.denials import denials_at
 from kvadmin.emulator.faults import ARM
 from kvadmin.emulator.http import Request, Response, json_response
 from kvadmin.emulator.identities import Identity, audience_of, from_token
-from kvadmin.emulator.roles import SEE_EVERYTHING, SEE_ROLES, SEE_VAULTS
+from kvadmin.emulator.roles import SEE_DENIALS, SEE_EVERYTHING, SEE_ROLES, SEE_VAULTS
 from kvadmin.emulator.state import Azure, Subscription, Vault
 
 PAGE = 100
 PROVIDER = "/providers/Microsoft.KeyVault/vaults"
 SETTINGS = "/providers/Microsoft.Insights/diagnosticSettings"
 ASSIGNMENTS = "/providers/Microsoft.Authorization/roleAssignments"
+DENIALS = "/providers/Microsoft.Authorization/denyAssignments"
 DEFINITIONS = authorization.DEFINITIONS
 
 
@@ -184,15 +187,29 @@ def _vault(call: Call, right: str, action: str) -> Vault:
 
 def list_assignments(call: Call) -> Response:
     """GET {vaultId}/providers/Microsoft.Authorization/roleAssignments, perhaps with $filter=atScope()."""
+    scope = _scope_seen(call, ASSIGNMENTS, SEE_ROLES)
+    below = call.request.query.get("$filter", "") != "atScope()"
+    return _page(call, authorization.assignments_at(call.azure, scope, below=below))
+
+
+def list_denials(call: Call) -> Response:
+    """GET {vaultId}/providers/Microsoft.Authorization/denyAssignments."""
+    return _page(call, denials_at(call.azure.denials, _scope_seen(call, DENIALS, SEE_DENIALS)))
+
+
+def _scope_seen(call: Call, suffix: str, action: str) -> str:
+    """The lower-case id of the vault in the path, for a caller who may do this there; raises the 404 or the 403."""
     _require_api_version(call)
-    scope = call.request.path[: -len(ASSIGNMENTS)]
+    scope = call.request.path[: -len(suffix)]
     if call.parts["vault"] not in call.azure.vaults:
         raise _not_found("Microsoft.KeyVault/vaults", call.parts["vault"], call.parts["group"])
-    if not call.azure.assignments.action(call.identity.object_id, SEE_ROLES, scope.lower()):
-        raise _forbidden(call, SEE_ROLES, scope)
-    below = call.request.query.get("$filter", "") != "atScope()"
+    if not call.azure.assignments.action(call.identity.object_id, action, scope.lower()):
+        raise _forbidden(call, action, scope)
+    return scope.lower()
+
+
+def _page(call: Call, rows: list[dict[str, Any]]) -> Response:
     start = _offset(call.request.query.get("$skiptoken", ""))
-    rows = authorization.assignments_at(call.azure, scope.lower(), below=below)
     more = _next(call, start + PAGE) if start + PAGE < len(rows) else None
     return json_response(200, {"value": rows[start : start + PAGE], "nextLink": more})
 
@@ -271,6 +288,7 @@ ROUTES: tuple[Route, ...] = (
     _route_of("Vaults", "GET", "/subscriptions/{subscription}" + PROVIDER, list_vaults),
     _route_of("Vault", "GET", GROUP + PROVIDER + "/{vault}", get_vault),
     _route_of("RoleAssignments", "GET", GROUP + PROVIDER + "/{vault}" + ASSIGNMENTS, list_assignments),
+    _route_of("DenyAssignments", "GET", GROUP + PROVIDER + "/{vault}" + DENIALS, list_denials),
     _route_of("RoleDefinition", "GET", "/subscriptions/{subscription}" + DEFINITIONS + "{role}", get_definition),
     _route_of("DiagnosticSettings", "GET", GROUP + PROVIDER + "/{vault}" + SETTINGS, list_settings),
     _route_of("Workspace", "GET", WORKSPACE, get_workspace),

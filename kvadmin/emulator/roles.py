@@ -19,6 +19,7 @@ PURGE = DATA_ACTION + "purge/action"
 SEE_VAULTS, SEE_EVERYTHING, QUERY_LOGS = "vaults", "everything", "logs"
 READER = frozenset({SEE_VAULTS, SEE_EVERYTHING, QUERY_LOGS})
 SEE_ROLES = "Microsoft.Authorization/roleAssignments/read"
+SEE_DENIALS = "Microsoft.Authorization/denyAssignments/read"
 MANAGEMENT_GROUP = "/providers/microsoft.management/managementgroups/"
 
 
@@ -148,9 +149,14 @@ class Assignment:
 
     def covers(self, resource_id: str) -> bool:
         """Whether `resource_id` (lower-case) is the scope or lies inside it."""
-        if self.scope.startswith(MANAGEMENT_GROUP) and resource_id.startswith("/subscriptions/"):
-            return True
-        return resource_id == self.scope or resource_id.startswith(f"{self.scope}/")
+        return contains(self.scope, resource_id)
+
+
+def contains(scope: str, resource_id: str) -> bool:
+    """Whether the one is, or holds, the other; both in lower case."""
+    if scope.startswith(MANAGEMENT_GROUP) and resource_id.startswith("/subscriptions/"):
+        return True
+    return resource_id == scope or resource_id.startswith(f"{scope}/")
 
 
 class Assignments:

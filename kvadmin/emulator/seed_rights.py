@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from kvadmin.emulator import seed_people as people
+from kvadmin.emulator.denials import Denial
 from kvadmin.emulator.identities import Identity
 from kvadmin.emulator.roles import DATA_ACTION, MANAGEMENT_GROUP, Role
 from kvadmin.emulator.seed_access import PIPELINE, STAFF, WORKLOADS
@@ -57,6 +58,9 @@ def _wide(azure: Azure) -> None:
     azure.grant(PIPELINE, "Contributor", payments, since=SINCE)
     azure.grant(PAYMENTS_TEAM, USER, f"{azure.vault('pay-staging').resource_id}/secrets/db-password", since=SINCE)
     _with_conditions(azure, azure.vault("identity-prod").resource_id)
+    # What a deployment stack makes of its "deny settings": nobody else changes what it deployed.
+    stack, changes = azure.vault("platform-prod").resource_id.lower(), Role("", actions=("*/write", "*/delete"))
+    azure.denials.append(Denial("Deployment stack platform-prod", stack, changes, excluded=(CLOUD_ADMINS,)))
 
 
 def _with_conditions(azure: Azure, vault: str) -> None:

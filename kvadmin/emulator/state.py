@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Unpack
 
 from kvadmin.emulator.clock import Clock
+from kvadmin.emulator.denials import Denial
 from kvadmin.emulator.faults import Faults
 from kvadmin.emulator.identities import KVADMIN, TENANT_ID, Identity
 from kvadmin.emulator.issuing import CertificateFacts, KeyFacts, make_certificate, make_key
@@ -38,6 +39,7 @@ class Azure:
         self.vaults: dict[str, Vault] = {}
         self.workspaces: dict[str, Workspace] = {}
         self.assignments = Assignments()
+        self.denials: list[Denial] = []
         # Groups of the directory: object id of the group: those of its members. `directory_open`: kvadmin may ask.
         self.groups: dict[str, set[str]] = {}
         self.directory_open = True

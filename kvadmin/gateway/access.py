@@ -44,12 +44,21 @@ class RoleDefinition:
 
     def allows(self, action: str) -> bool:
         """Whether it allows an action of the control plane, such as Microsoft.KeyVault/vaults/write."""
-        return any(_within(action, p.actions) and not _within(action, p.not_actions) for p in self.permissions)
+        return names(self.permissions, action)
 
     def allows_data(self, action: str) -> bool:
         """Whether it allows an action on what vaults hold, such as .../secrets/getSecret/action."""
-        held = self.permissions
-        return any(_within(action, p.data_actions) and not _within(action, p.not_data_actions) for p in held)
+        return names_data(self.permissions, action)
+
+
+def names(permissions: tuple[Permission, ...], action: str) -> bool:
+    """Whether an action of the control plane is among these."""
+    return any(_within(action, p.actions) and not _within(action, p.not_actions) for p in permissions)
+
+
+def names_data(permissions: tuple[Permission, ...], action: str) -> bool:
+    """Whether an action on what vaults hold is among these."""
+    return any(_within(action, p.data_actions) and not _within(action, p.not_data_actions) for p in permissions)
 
 
 def _within(action: str, patterns: tuple[str, ...]) -> bool:
@@ -148,11 +157,12 @@ def _read_role(role_id: str, properties: dict[str, Any]) -> RoleDefinition:
         id=role_id,
         name=properties["roleName"],
         custom=properties.get("type") == "CustomRole",
-        permissions=tuple(_permission(item) for item in properties["permissions"]),
+        permissions=tuple(permission(item) for item in properties["permissions"]),
     )
 
 
-def _permission(item: dict[str, Any]) -> Permission:
+def permission(item: dict[str, Any]) -> Permission:
+    """One entry as Azure spells it."""
     return Permission(
         actions=tuple(item.get("actions") or ()),
         not_actions=tuple(item.get("notActions") or ()),

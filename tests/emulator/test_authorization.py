@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import requests
 
+from kvadmin.emulator.denials import EVERYBODY, Denial
 from kvadmin.emulator.identities import KVADMIN, Identity
 from kvadmin.emulator.roles import Assignment, Role
 from kvadmin.emulator.state import Azure
@@ -75,6 +78,85 @@ def test_all_that_lies_at_above_and_below_a_vault_is_listed(everywhere: Azure, w
 
     assert scopes_of(everywhere, wire) == sorted([*above, vault, f"{vault}/secrets/db-password"])
     assert scopes_of(everywhere, wire, "&$filter=atScope()") == sorted([*above, vault])
+
+
+DENIALS = "/providers/Microsoft.Authorization/denyAssignments?api-version=2022-04-01"
+DOCUMENTED_DENIAL = {
+    "properties": {
+        "denyAssignmentName": "str",
+        "description": "NoneType",
+        "permissions": [{"actions": [], "notActions": [], "dataActions": ["str"], "notDataActions": []}],
+        "scope": "str",
+        "doNotApplyToChildScopes": "bool",
+        "principals": [{"id": "str", "type": "str"}],
+        "excludePrincipals": [{"id": "str", "type": "str"}],
+        "isSystemProtected": "bool",
+    },
+    "id": "str",
+    "type": "str",
+    "name": "str",
+}
+NO_READS = Role("", ("Microsoft.KeyVault/vaults/secrets/getSecret/action",))
+
+
+def denials(azure: Azure, wire: Wire) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = wire.arm("GET", azure.vault("pay-prod").resource_id + DENIALS).json()["value"]
+    return items
+
+
+def test_a_deny_assignment_has_the_documented_form(cloud: Azure, wire: Wire) -> None:
+    cloud.denials.append(Denial("stack", f"/subscriptions/{SUBSCRIPTION}", NO_READS, excluded=(TEAM,)))
+    (item,) = denials(cloud, wire)
+
+    assert shape(item) == DOCUMENTED_DENIAL
+    assert item["properties"]["principals"] == [{"id": EVERYBODY, "type": "SystemDefined"}]
+    assert item["properties"]["excludePrincipals"] == [{"id": TEAM.object_id, "type": "Group"}]
+
+
+def test_deny_assignments_at_above_and_below_a_vault_are_listed(cloud: Azure, wire: Wire) -> None:
+    vault, subscription = cloud.vault("pay-prod").resource_id.lower(), f"/subscriptions/{SUBSCRIPTION}"
+    for scope in (subscription, vault, f"{vault}/secrets/db-password", f"{vault}-2"):
+        cloud.denials.append(Denial("stack", scope, NO_READS))
+    cloud.denials.append(Denial("only there", subscription, NO_READS, only_there=True))
+
+    found = [(item["properties"]["denyAssignmentName"], item["properties"]["scope"]) for item in denials(cloud, wire)]
+    assert sorted(found) == [("stack", scope) for scope in (subscription, vault, f"{vault}/secrets/db-password")]
+
+
+def test_who_may_not_read_deny_assignments_is_refused(cloud: Azure, session: requests.Session) -> None:
+    error = Wire(session, ANN).arm("GET", cloud.vault("pay-prod").resource_id + DENIALS).json()["error"]
+
+    assert "Microsoft.Authorization/denyAssignments/read" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("principals", "excluded", "scope", "status"),
+    [
+        ((), (), "", 403),
+        ((), (ANN,), "", 200),
+        ((ANN,), (), "", 403),
+        ((KVADMIN,), (), "", 200),
+        ((TEAM,), (), "", 403),
+        ((), (TEAM,), "", 200),
+        ((), (), "/secrets/db-password", 403),
+        ((), (), "/secrets/another", 200),
+    ],
+)
+def test_a_deny_assignment_wins_over_a_role(
+    cloud: Azure,
+    session: requests.Session,
+    principals: tuple[Identity, ...],
+    excluded: tuple[Identity, ...],
+    scope: str,
+    status: int,
+) -> None:
+    vault = cloud.vault("pay-prod").resource_id.lower()
+    cloud.grant(ANN, "Key Vault Secrets User", vault)
+    cloud.groups = {TEAM.object_id: {ANN.object_id}}
+    cloud.denials.append(Denial("stack", vault + scope, NO_READS, principals, excluded))
+
+    answer = Wire(session, ANN).call("GET", "/secrets/db-password/")
+    assert (answer.status_code, "DeniedByDenyAssignment" in answer.text) == (status, status == 403)
 
 
 def test_many_assignments_come_in_pages(cloud: Azure, wire: Wire) -> None:

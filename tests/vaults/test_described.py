@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from kvadmin.emulator.denials import Denial
 from kvadmin.emulator.faults import ARM, Fault
 from kvadmin.emulator.identities import KVADMIN, Identity
 from kvadmin.emulator.roles import Role
@@ -101,6 +102,29 @@ def test_custom_roles_and_policies_count_by_what_they_allow(cloud: Azure) -> Non
     sweep()
 
     assert (rights(), rights("old")) == ([(ANN.object_id, "Taker")], [(BOT.object_id, "get,list")])
+
+
+NO_READS = Role("", ("Microsoft.KeyVault/vaults/secrets/getSecret/action",))
+
+
+def test_a_sweep_keeps_the_deny_assignments_that_matter_for_values(cloud: Azure) -> None:
+    scope, no_deletes = f"/subscriptions/{SUBSCRIPTION}", Role("", actions=("*/delete",))
+    cloud.denials += [Denial("stack", scope, NO_READS, (ANN,)), Denial("no deletes", scope, no_deletes)]
+    sweep()
+
+    assert [(row["name"], row["powers"]) for row in detail().denials] == [("stack", ["reads"])]
+    assert detail("old").denials == []
+
+
+def test_deny_assignments_that_cannot_be_read_are_not_known_and_the_rest_is(cloud: Azure) -> None:
+    cloud.grant(ANN, "Key Vault Secrets User", cloud.vault("pay-prod").resource_id)
+    sweep()
+    long_ago()
+    cloud.faults.set(ARM, Fault("rbac", operations=frozenset({"DenyAssignments"})))
+    sweep()
+
+    assert (detail().access_state, detail().denials) == ("ok", None)
+    assert rights() == [(ANN.object_id, "Key Vault Secrets User")]
 
 
 def test_without_the_right_to_see_roles_nothing_is_known_and_nobody_is_not_said(cloud: Azure) -> None:

@@ -124,6 +124,56 @@ def test_those_who_could_let_themselves_in_stand_apart(vault: Vault, reader: Per
     assert [len(found.readers), len(found.grantors), len(found.deployers)] == [0, 1, 0]
 
 
+def denial(**fields: object) -> dict[str, object]:
+    facts = {"id": "/d", "name": "stack-7", "scope": "/subscriptions/s", "only_there": False, "powers": ["reads"]}
+    everybody = {"id": "00000000-0000-0000-0000-000000000000", "kind": "SystemDefined"}
+    return {**facts, "principals": [everybody], "excluded": [{"id": BOT, "kind": "ServicePrincipal"}], **fields}
+
+
+def test_deny_assignments_stand_beside_those_whom_they_may_keep_out(
+    vault: Vault, reader: Person, bob: Person, nobody: Person, client_of: ClientOf
+) -> None:
+    factories.azure_access(vault, ANN)
+    factories.azure_access(vault, BOT)
+    DirectoryName.objects.create(identifier=BOT, name="The pipeline", kind="app", set_at=timezone.now())
+    VaultDetail.objects.update(denials=[denial()])
+    page = text(client_of(reader))
+
+    assert "Everybody" in page.partition("Kept out in spite of a right")[2]
+    assert [page.count(word) for word in ("stack-7", "The pipeline", "may keep them out")] == [1, 2, 1]
+    assert "No deny assignment is in the way" not in page
+    assert [text(client_of(person), status=404).count("stack-7") for person in (bob, nobody)] == [0, 0]
+
+
+@pytest.mark.parametrize(("denials", "said"), [(None, "has not been able to read them"), ([], "No deny assignment is")])
+def test_no_deny_assignment_and_none_known_are_two_things(
+    vault: Vault, reader: Person, client_of: ClientOf, denials: list[object] | None, said: str
+) -> None:
+    VaultDetail.objects.update(denials=denials)
+    page = text(client_of(reader))
+
+    assert [word in page for word in ("has not been able to read them", "No deny assignment is")] == [
+        word == said for word in ("has not been able to read them", "No deny assignment is")
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_three_deny_assignments_take_as_many_queries_as_one(
+    vault: Vault,
+    reader: Person,
+    client_of: ClientOf,
+    count: int,
+    django_assert_num_queries: Callable[[int], object],
+) -> None:
+    factories.azure_access(vault, ANN)
+    VaultDetail.objects.update(denials=[denial(id=str(number)) for number in range(count)])
+    client = client_of(reader)
+    client.get("/help/")  # the first page puts the CSRF token into the session
+    with django_assert_num_queries(11):  # type: ignore[attr-defined]
+        page = text(client)
+    assert page.count("stack-7") == count
+
+
 def test_access_policies_are_told_with_their_permissions_and_without_a_date(
     reader: Person, client_of: ClientOf
 ) -> None:

@@ -25,6 +25,7 @@ class VaultDetail(models.Model):
     `policies`: [{"object_id", "application_id", "secrets": [permission in lower case, ...]}, ...]
     `private_endpoints`: [{"name", "status"}, ...]
     `settings`: [{"name", "categories", "workspace", "storage_account", "event_hub", "retention_days"}, ...]
+    `denials`: what vaults/denials.py keeps of deny assignments; None where Azure would not tell.
     `named_environments`: how many secrets bear the word of an environment in their names, such as {"dev": 12}.
     """
 
@@ -47,6 +48,7 @@ class VaultDetail(models.Model):
     access_state = models.CharField(max_length=10, choices=AccessState, default=AccessState.UNKNOWN)
     access_note = models.CharField(max_length=300, blank=True)  # our own sentence, never Azure's text
     access_at = models.DateTimeField(null=True)  # last complete look at the role assignments: "as of"
+    denials = models.JSONField(null=True)
     looked_at = models.DateTimeField(null=True)  # last attempt
 
     named_environments = models.JSONField(default=dict)

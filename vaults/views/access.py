@@ -35,7 +35,7 @@ def access(request: Request, vault: str) -> HttpResponse:
     context = {
         "vault": item,
         "detail": detail,
-        "holders": holders(item, rows),
+        "holders": holders(item, rows, (detail.denials if detail else None) or ()),
         "dormant": len(detail.policies) if detail and item.rbac else 0,
         "unknown": [one for one in warned.warnings_of(item, detail, rows) if one.code == "access-unknown"],
     }
