@@ -20,6 +20,7 @@ from audit.finding_models import Finding
 from audit.models import LedgerEntry, LedgerHead, Watermark
 from kvadmin import __version__
 from kvadmin import actions as a
+from kvadmin.gateway.errors import WORDS
 from kvadmin.jobs.models import WorkerBeat
 from kvadmin.jobs.recovery import SILENCE
 from kvadmin.metrics import tallies
@@ -28,6 +29,10 @@ from vaults.models import SyncRun, Vault
 
 Phase = LedgerEntry.Phase
 Found = dict[tuple[str, ...], float]  # amounts by the values of their labels
+# Counters that are told from the start, as 0: of one that appears with its first event, Prometheus sees no increase.
+READS = (a.SECRET_REVEAL.word, a.SECRET_BREAK_GLASS.word)
+OUTCOMES = (Phase.REVEALED, Phase.WITHHELD, Phase.FAILED)
+STATUSES = ("2xx", "3xx", "4xx", "5xx")
 
 
 def text() -> bytes:
@@ -102,7 +107,7 @@ class _Counted:
 
 
 def _by_kind(after: int, last: int) -> Iterable[tuple[str, str, str, int]]:
-    told = Q(phase=Phase.REFUSED) | Q(action__in=(a.SECRET_REVEAL.word, a.SECRET_BREAK_GLASS.word))
+    told = Q(phase=Phase.REFUSED) | Q(action__in=READS)
     rows = LedgerEntry.objects.filter(told, seq__gt=after, seq__lte=last).order_by()
     return rows.values("action", "phase", "code").annotate(n=Count("pk")).values_list("action", "phase", "code", "n")
 
@@ -111,12 +116,12 @@ _counted = _Counted()
 
 
 def _ledger() -> Iterator[Metric]:
-    reveals: Counter[tuple[str, ...]] = Counter()
+    reveals: Counter[tuple[str, ...]] = Counter({(action, outcome): 0 for action in READS for outcome in OUTCOMES})
     refusals: Counter[tuple[str, ...]] = Counter()
     for (action, phase, code), count in _counted.up_to_now().items():
         if phase == Phase.REFUSED:
             refusals[action, code] += count
-        elif phase in {Phase.REVEALED, Phase.WITHHELD, Phase.FAILED}:
+        elif phase in OUTCOMES:
             reveals[action, phase] += count
     yield _counter("kvadmin_reveals", "Values asked of Azure.", ["action", "outcome"], {**reveals})
     yield _counter("kvadmin_refusals", "Acts refused by kvadmin.", ["action", "code"], {**refusals})
@@ -166,11 +171,15 @@ def _tallies() -> Iterator[Metric]:
     found: dict[str, dict[str, float]] = {}
     for name, label, amount in Tally.objects.values_list("name", "label", "amount"):
         found.setdefault(name, {})[label] = amount
-    errors: Found = {(code,): amount for code, amount in found.get(tallies.AZURE_ERRORS, {}).items()}
-    answers: Found = {(status,): amount for status, amount in found.get(tallies.RESPONSES, {}).items()}
+    errors = _from_zero(WORDS, found.get(tallies.AZURE_ERRORS, {}))
+    answers = _from_zero(STATUSES, found.get(tallies.RESPONSES, {}))
     yield _counter("kvadmin_azure_errors", "Calls to Azure that failed, by kvadmin's code.", ["code"], errors)
     yield _counter("kvadmin_responses", "Answers by the class of their status.", ["status"], answers)
     yield _latency(found.get(tallies.REQUESTS, {}), found.get(tallies.SECONDS, {}))
+
+
+def _from_zero(labels: Iterable[str], counted: dict[str, float]) -> Found:
+    return {(label,): amount for label, amount in {**dict.fromkeys(labels, 0.0), **counted}.items()}
 
 
 def _latency(requests: dict[str, float], seconds: dict[str, float]) -> HistogramMetricFamily:
