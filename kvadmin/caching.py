@@ -1,9 +1,13 @@
-"""How entries lie in a shared cache: as JSON. With pickle, Django's way, whoever writes there could run code here."""
+"""The shared cache: entries lie in it as JSON, for with pickle, Django's way, whoever writes there could run code here;
+and what it means when it does not answer."""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
+
+AWAY = "Bad sign-ins cannot be counted at the moment, so nobody can sign in with a password. Try again shortly."
 
 
 class JsonSerializer:
@@ -16,3 +20,9 @@ class JsonSerializer:
     def loads(self, stored: bytes) -> Any:
         """The entry again. Raises ValueError for what is none: nothing of it is believed."""
         return json.loads(stored)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the shared cache failed. Its client's exceptions exist only where it is installed, and in use."""
+    redis = sys.modules.get("redis")
+    return redis is not None and isinstance(error, redis.RedisError)

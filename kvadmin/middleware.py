@@ -3,6 +3,7 @@ session leads to the sign-in page."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -14,12 +15,13 @@ from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from audit.ledger import LedgerUnavailable
-from kvadmin import uploads, views
+from kvadmin import caching, uploads, views
 from kvadmin.browsers import browser_name
 from kvadmin.http import Request, address, body_limit, is_for_an_archive
 from vaults import drafts
 from vaults.sessions import SessionStore
 
+logger = logging.getLogger("kvadmin")
 GetResponse = Callable[[Any], HttpResponse]
 
 
@@ -143,4 +145,7 @@ class OwnErrorPagesMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Http404):
             return views.not_found(request, exception)
-        return views.unavailable(request, exception) if isinstance(exception, LedgerUnavailable) else None
+        if caching.is_away(exception):
+            logger.warning("The cache does not answer: %s", type(exception).__name__)
+            return views.unavailable(request, caching.AWAY)
+        return views.unavailable(request, exception.sentence) if isinstance(exception, LedgerUnavailable) else None

@@ -187,6 +187,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": env.url_config("CACHE_URL", "locmemcache://", environ.Env.cache_url_config)}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     CACHES["default"]["OPTIONS"] = {
+        "socket_timeout": 3,  # seconds: a sign-in waits for it
+        "socket_connect_timeout": 3,
         **CACHES["default"].get("OPTIONS", {}),
         "serializer": "kvadmin.caching.JsonSerializer",
     }

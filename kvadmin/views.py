@@ -143,15 +143,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500, or 503 when the database (and with it the ledger) is out of reach. Asks the database for nothing."""
     error = sys.exc_info()[1]
     if isinstance(error, LedgerUnavailable):
-        return unavailable(request, error)
+        return unavailable(request, error.sentence)
     if isinstance(error, (OperationalError, InterfaceError)):
         return _answer(request, 503, "kvadmin's database does not answer, so nothing was done. Try again shortly.")
     return _answer(request, 500, SORRY, request_id=str(get_contextvars().get("request_id", "")))
 
 
-def unavailable(request: HttpRequest, exception: LedgerUnavailable) -> HttpResponse:
-    """503: what cannot be recorded is not done."""
-    return _answer(request, 503, exception.sentence)
+def unavailable(request: HttpRequest, sentence: str) -> HttpResponse:
+    """503: what cannot be recorded, or counted, is not done."""
+    return _answer(request, 503, sentence)
 
 
 def _answer(
