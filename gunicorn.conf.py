@@ -6,6 +6,7 @@ The command line and the variable GUNICORN_CMD_ARGS override it, WEB_CONCURRENCY
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -28,6 +29,19 @@ _memory = "/dev/shm"  # noqa: S108 - Linux's own file system in memory; the file
 worker_tmp_dir = _memory if Path(_memory).is_dir() else None
 # gunicorn would open a socket in the home directory through which it can be steered.
 control_socket_disable = True
+# Of a body that the application did not read gunicorn throws away so much, to keep the connection.
+THROWN_AWAY = 64 * 1024
+
+
+def pre_request(worker: object, request: Any) -> None:
+    """A larger body, or one of a length that is not told, may be refused unread, and the connection then ends.
+
+    The answer has to say so beforehand: else the proxy sends the next request, perhaps somebody else's, into it.
+    """
+    told = dict(request.headers)
+    length = told.get("CONTENT-LENGTH", "0")
+    if "TRANSFER-ENCODING" in told or not length.isdecimal() or int(length) > THROWN_AWAY:
+        request.force_close()
 
 
 def worker_exit(server: object, worker: object) -> None:

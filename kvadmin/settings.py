@@ -275,6 +275,7 @@ STORAGES = {
     }
 }
 WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # no other site loads anything of kvadmin, and there is no CDN
 
 # --- What the browser may do -----------------------------------------------------------------------------------------
 HTTPS = env.switch("KVADMIN_HTTPS", default=not DEBUG)

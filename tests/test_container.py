@@ -6,6 +6,7 @@ By somebody who may not write there, as with a read-only file system; compose.ya
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -186,7 +187,7 @@ class Image:
             "DATABASE_URL": f"sqlite:///{self.place}/data/kvadmin.sqlite3",
             "KVADMIN_SECRET_KEY": "tests-only-" + "0123456789abcdef" * 3,
             "KVADMIN_CREDENTIAL": "azure-cli",  # it is not there, so Azure is never called
-            "KVADMIN_ALLOWED_HOSTS": "kvadmin.example.com",
+            "KVADMIN_ALLOWED_HOSTS": "kvadmin.example.com,localhost",
             "KVADMIN_BEHIND_PROXY": "true",
             "KVADMIN_TRUSTED_PROXIES": "1",
         }
@@ -279,6 +280,22 @@ def test_static_files_come_by_a_name_that_may_be_kept_for_ever(web: tuple[subpro
 
     assert answer.headers["Cache-Control"] == "max-age=315360000, public, immutable"
     assert answer.headers["Content-Encoding"] == "br"
+    assert "Access-Control-Allow-Origin" not in answer.headers  # kept for ever, but by nobody else's pages
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize(("size", "kept"), [(300, "keep-alive"), (300_000, "close")])
+def test_where_a_body_may_stay_unread_the_answer_says_that_the_connection_ends(
+    web: tuple[subprocess.Popen[str], int], size: int, kept: str
+) -> None:
+    """gunicorn ends it; a proxy that was not told sends the next request, perhaps somebody else's, into it."""
+    headers = {"Host": "kvadmin.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web[1])) as connection:
+        connection.request("POST", "/sign-in/", b"x" * size, headers)
+        answer = connection.getresponse()
+
+        assert answer.headers["Connection"] == kept
+        assert answer.status == (413 if size > 300 else 403)
 
 
 @pytest.mark.enable_socket
