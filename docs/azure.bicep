@@ -1,5 +1,5 @@
-// kvadmin on Azure Container Apps, inside a virtual network, with PostgreSQL and a managed identity. docs/install.md
-// tells how to use it, and which rights on subscriptions come after it.
+// kvadmin on Azure Container Apps, inside a virtual network, with PostgreSQL, a share for archives, and a managed
+// identity. docs/install.md tells how to use it, and which rights on subscriptions come after it.
 
 @description('Where everything lies.')
 param location string = resourceGroup().location
@@ -160,7 +160,7 @@ resource network 'Microsoft.Network/virtualNetworks@2023-11-01' = {
         }
       }
       {
-        // For the private endpoints of vaults: docs/install.md.
+        // For the private endpoint of the share below, and those of vaults: docs/install.md.
         name: 'endpoints'
         properties: {
           addressPrefix: '10.60.3.0/24'
@@ -194,6 +194,24 @@ resource vaultZone 'Microsoft.Network/privateDnsZones@2020-06-01' = {
 
 resource vaultZoneLink 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = {
   parent: vaultZone
+  name: name
+  location: 'global'
+  properties: {
+    registrationEnabled: false
+    virtualNetwork: {
+      id: network.id
+    }
+  }
+}
+
+resource fileZone 'Microsoft.Network/privateDnsZones@2020-06-01' = {
+  // The function's full name: a resource of this file is called environment as well.
+  name: 'privatelink.file.${az.environment().suffixes.storage}'
+  location: 'global'
+}
+
+resource fileZoneLink 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = {
+  parent: fileZone
   name: name
   location: 'global'
   properties: {
@@ -244,6 +262,90 @@ resource database 'Microsoft.DBforPostgreSQL/flexibleServers/databases@2024-08-0
   name: 'kvadmin'
 }
 
+// --- Where archives of whole vaults lie -----------------------------------------------------------------------------
+
+resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  // At most 24 letters and digits, and of the whole world.
+  name: take('${name}${uniqueString(resourceGroup().id)}', 24)
+  location: location
+  sku: {
+    name: 'Standard_LRS'
+  }
+  kind: 'StorageV2'
+  properties: {
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    // Container Apps mounts a share by the account's key, and by nothing else.
+    allowSharedKeyAccess: true
+    publicNetworkAccess: 'Disabled'
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: 'Deny'
+    }
+  }
+}
+
+resource files 'Microsoft.Storage/storageAccounts/fileServices@2023-05-01' = {
+  parent: storage
+  name: 'default'
+  properties: {
+    protocolSettings: {
+      smb: {
+        versions: 'SMB3.1.1'
+        authenticationMethods: 'NTLMv2'
+        channelEncryption: 'AES-128-GCM;AES-256-GCM'
+      }
+    }
+  }
+}
+
+resource share 'Microsoft.Storage/storageAccounts/fileServices/shares@2023-05-01' = {
+  parent: files
+  name: 'archives'
+  properties: {
+    enabledProtocols: 'SMB'
+    shareQuota: 100
+  }
+}
+
+resource fileEndpoint 'Microsoft.Network/privateEndpoints@2023-11-01' = {
+  name: '${name}-archives'
+  location: location
+  properties: {
+    subnet: {
+      id: '${network.id}/subnets/endpoints'
+    }
+    privateLinkServiceConnections: [
+      {
+        name: 'archives'
+        properties: {
+          privateLinkServiceId: storage.id
+          groupIds: [
+            'file'
+          ]
+        }
+      }
+    ]
+  }
+}
+
+resource fileEndpointName 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2023-11-01' = {
+  parent: fileEndpoint
+  name: 'default'
+  properties: {
+    privateDnsZoneConfigs: [
+      {
+        name: 'file'
+        properties: {
+          privateDnsZoneId: fileZone.id
+        }
+      }
+    ]
+  }
+}
+
 // --- The apps -------------------------------------------------------------------------------------------------------
 
 resource environment 'Microsoft.App/managedEnvironments@2024-03-01' = {
@@ -269,6 +371,36 @@ resource environment 'Microsoft.App/managedEnvironments@2024-03-01' = {
     }
   }
 }
+
+resource mount 'Microsoft.App/managedEnvironments/storages@2024-03-01' = {
+  parent: environment
+  name: 'archives'
+  properties: {
+    azureFile: {
+      accountName: storage.name
+      accountKey: storage.listKeys().keys[0].value
+      shareName: share.name
+      accessMode: 'ReadWrite'
+    }
+  }
+}
+
+var volumes = [
+  {
+    name: 'archives'
+    storageType: 'AzureFile'
+    storageName: mount.name
+    // The user that the image runs as, and nobody else. Web servers see within a second what a worker wrote.
+    mountOptions: 'uid=10001,gid=10001,dir_mode=0700,file_mode=0600,actimeo=1'
+  }
+]
+
+var volumeMounts = [
+  {
+    volumeName: 'archives'
+    mountPath: '/data'
+  }
+]
 
 var secrets = [
   {
@@ -406,6 +538,7 @@ resource web 'Microsoft.App/containerApps@2024-03-01' = {
           name: 'web'
           image: image
           env: allSettings
+          volumeMounts: volumeMounts
           resources: {
             cpu: json('0.5')
             memory: '1Gi'
@@ -432,11 +565,15 @@ resource web 'Microsoft.App/containerApps@2024-03-01' = {
         minReplicas: 2
         maxReplicas: 4
       }
+      volumes: volumes
     }
   }
   dependsOn: [
     mayPull
     database
+    // By its public name the share answers nobody.
+    fileEndpointName
+    fileZoneLink
   ]
 }
 
@@ -473,6 +610,7 @@ resource worker 'Microsoft.App/containerApps@2024-03-01' = {
             'worker'
           ]
           env: allSettings
+          volumeMounts: volumeMounts
           resources: {
             cpu: json('0.5')
             memory: '1Gi'
@@ -483,6 +621,7 @@ resource worker 'Microsoft.App/containerApps@2024-03-01' = {
         minReplicas: 1
         maxReplicas: 1
       }
+      volumes: volumes
     }
   }
   dependsOn: [

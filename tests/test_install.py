@@ -38,6 +38,29 @@ def test_what_the_bicep_file_refers_to_is_declared() -> None:
     assert referred - declared - set(re.findall(r"^  (\w+): '[0-9a-f-]{36}'$", CODE, re.MULTILINE)) == set()
 
 
+def apps() -> dict[str, str]:
+    """The text of each container app of the Bicep file, by its symbol."""
+    return dict(re.findall(r"^resource (\w+) 'Microsoft\.App/containerApps@[^']+' = \{\n(.*?)^\}", CODE, re.M | re.S))
+
+
+def test_web_servers_and_workers_share_the_folder_of_archives_as_the_user_of_the_image() -> None:
+    """Where it is not mounted, an archive is gone with the container that made it."""
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    user, group = re.findall(r"^USER (\d+):(\d+)$", image, re.MULTILINE)[0]
+    mounted = {
+        name: (" volumes: volumes\n" in text, text.count("volumeMounts: volumeMounts")) for name, text in apps().items()
+    }
+
+    assert mounted == {"web": (True, 1), "worker": (True, 1), "cache": (False, 0)}
+    assert re.findall(r"mountPath: '(.+)'", CODE) == re.findall(r"KVADMIN_ARCHIVE_DIR=(\S+)/archives", image)
+    assert f"mountOptions: 'uid={user},gid={group},dir_mode=0700,file_mode=0600" in CODE
+
+
+def test_neither_database_nor_share_has_a_public_address() -> None:
+    assert re.findall(r"publicNetworkAccess: '(\w+)'", CODE) == ["Disabled", "Disabled"]
+    assert "internal: true" in CODE
+
+
 def test_brackets_of_the_bicep_file_match() -> None:
     bare = re.sub(r"'(?:[^'\\]|\\.)*'", "", CODE)
 
@@ -49,7 +72,7 @@ def test_the_bicep_file_holds_no_secret_and_hides_those_it_is_given() -> None:
     shown = "".join(re.findall(r"^output .*$", CODE, re.MULTILINE))
 
     assert secret == ["secretKey", "databasePassword", "cachePassword"]
-    assert [name for name in secret if name in shown] == []
+    assert [name for name in [*secret, "listKeys"] if name in shown] == []
 
 
 def test_the_page_gives_the_rights_that_the_readme_gives_and_the_tests_prove() -> None:
