@@ -154,7 +154,13 @@ def attempt(action: Action, actor: Actor, target: Target, *, reason: str = "", r
 
     Raises LedgerUnavailable when either row cannot be written; the caller then has nothing to show.
     """
-    act = Attempt(action, actor, target, reason, rights=rights)
+    with closing(Attempt(action, actor, target, reason, rights=rights)) as act:
+        yield act
+
+
+@contextmanager
+def closing(act: Attempt) -> Iterator[Attempt]:
+    """Bracket what is left of an act that has begun: it ends with an outcome, however the body ends."""
     try:
         yield act
     except BaseException as error:

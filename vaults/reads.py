@@ -19,6 +19,11 @@ def read_unseen(
     """
     target = ledger.Target(secret.vault.name, secret.key, version)
     with ledger.attempt(action, actor, target, reason=reason) as act:
-        read = keyvault.get_secret(secret.vault.uri, secret.name, version, act_id=str(act.id))
-        act.read(version=read.properties.version, request_id=read.request_id, region=read.region, note=note)
+        return read_begun(act, secret, version=version, note=note)
+
+
+def read_begun(act: ledger.Attempt, secret: Secret, *, version: str = "", note: str) -> Read:
+    """The same, for an act whose intent is on record; the caller closes it if this raises."""
+    read = keyvault.get_secret(secret.vault.uri, secret.name, version, act_id=str(act.id))
+    act.read(version=read.properties.version, request_id=read.request_id, region=read.region, note=note)
     return read

@@ -293,6 +293,19 @@ def test_what_cannot_be_read_is_not_known_and_the_others_are_answered(
     assert page.count("Different") == 1
 
 
+def test_where_one_cannot_be_read_the_other_is_left_alone_and_the_ledger_says_so(
+    cloud: Azure, officer: Person, client_of: ClientOf
+) -> None:
+    cloud.faults.set("pay-prod", Fault("server", times=1, operations=frozenset({"SecretGet"})))
+    ask(client_of(officer), ids("same"))
+
+    outcomes = LedgerEntry.objects.exclude(phase="intent").order_by("seq")
+    assert [(row.vault, row.phase, row.code) for row in outcomes] == [
+        ("pay-prod", "failed", "server"), ("pay-test", "failed", "not-read"),
+    ]  # fmt: skip
+    assert [row for row in reads(cloud) if "pay-test" in row] == []
+
+
 def test_two_names_are_not_compared_with_each_other(cloud: Azure, officer: Person, client_of: ClientOf) -> None:
     page = text(ask(client_of(officer), ids("same", "differs")))
 

@@ -1,4 +1,7 @@
-"""At the same moment: of several who change one secret through kvadmin, one does, and the others are told."""
+"""At the same moment: of several who change one secret through kvadmin, one does, and the others are told.
+
+And a limit that counts what one person does holds for all that they send at once.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from audit.models import LedgerEntry
 from kvadmin.emulator.state import Azure
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.values import SecretValue
 from tests import factories
-from tests.vaults.writing import build, newest
-from vaults import keeping, limbo, purges, requests
+from tests.vaults.test_compare import fill_the_hour
+from tests.vaults.writing import SUBSCRIPTION, build, newest
+from vaults import equality, keeping, limbo, purges, requests
 from vaults.models import DeletedSecret, Person, Secret, Turn
 from vaults.rules import Refusal
 from vaults.wishes import Wish
@@ -147,3 +152,29 @@ def test_an_approval_is_used_by_one_of_two_purges(
     assert results.count("purging") == 1
     assert request.state == "consumed"
     assert [row.operation for row in azure.log].count("SecretPurge") == 1
+
+
+def two_of_one_name(azure: Azure) -> str:
+    """Two vaults that hold a secret of one name; the pair, as the form of the comparison sends it."""
+    azure.add_subscription(SUBSCRIPTION, "Payments")
+    for vault in ("web-prod", "web-test"):
+        azure.add_vault(vault, subscription_id=SUBSCRIPTION)
+        azure.put_secret(vault, "token", "v")
+    return "-".join(str(factories.secret(factories.vault(name), "token").pk) for name in ("web-prod", "web-test"))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("turn", range(3))
+def test_questions_sent_at_once_do_not_pass_the_hourly_limit(
+    turn: int, azure: Azure, officer: Person, client_of: Callable[[Person], Client]
+) -> None:
+    pair, clients = two_of_one_name(azure), [client_of(officer) for _ in range(4)]
+    fill_the_hour(officer, 2 * equality.PER_HOUR - 2)
+
+    def asks(client: Client) -> Callable[[], str]:
+        return lambda: str(client.post("/compare/values/", {"pick": [pair], "reason": "CHG-3"}).status_code)
+
+    results = at_once(*[asks(client) for client in clients])
+
+    assert sorted(results) == ["200", "429", "429", "429"]
+    assert [row.operation for row in azure.log].count("SecretGet") == 2

@@ -109,8 +109,7 @@ def values(request: Request) -> HttpResponse:
         return render(request, "vaults/compared_values.html", context, status=422)
     person, actor, reason = signed_in(request), policy.actor(request), form.cleaned_data["reason"]
     try:
-        equality.keep_pace(actor, len(pairs), reason)
-        context["answers"] = [equality.ask(person, actor, *pair, reason=reason) for pair in pairs]
+        context["answers"] = equality.ask(person, actor, pairs, reason=reason)
     except (equality.TooOften, LedgerUnavailable) as error:
         context["refusal"] = error.sentence
         return render(request, "vaults/compared_values.html", context, status=429 if error.code == "too-many" else 503)
