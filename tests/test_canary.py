@@ -36,6 +36,7 @@ from vaults.sync import sync_inventory
 
 pytestmark = pytest.mark.django_db
 
+COMPARED = "/compare/export/?left=vault:pay-prod&right=environment:prod&show=all"
 EXPORTS = {"audit-export", "ledger-export", "leavers-export"}
 CANARY = "canary-5e1f"
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000aaaa"
@@ -167,7 +168,7 @@ def test_no_page_is_forgotten_here(ada: Client) -> None:
     ingest_audit([WORKSPACE])
     acts = {"reveal", "end-role", "end-policy", "verify-ledger", "sign-out", "demo-sign-in", "approve-requests"}
     acts |= {f"{verb}-request" for verb in ("approve", "deny", "shorten", "withdraw", "edit", "revoke", "review")}
-    acts |= {"generate", "stop-batch", "go-on-batch", "retry-batch", "vault-export", "search-export"}
+    acts |= {"generate", "stop-batch", "go-on-batch", "retry-batch", "vault-export", "search-export", "compare-export"}
     acts |= {"watch", "add-line", "tick", "disable-old", "close"}
     acts |= {"compare-values", "download-archive", "stop-archive", "go-on-archive", "remove-archive"}
     acts |= {"start-restore", "stop-restore", "go-on-restore", "retry-restore"}
@@ -193,7 +194,7 @@ def test_no_page_that_one_can_open_afterwards_shows_it(ada: Client, azure: Azure
         assert CANARY not in answer.getvalue().decode(), path
 
 
-@pytest.mark.parametrize("path", ["/vaults/pay-prod/export/", "/search/export/?q=db"])
+@pytest.mark.parametrize("path", ["/vaults/pay-prod/export/", "/search/export/?q=db", COMPARED])
 def test_no_export_of_the_inventory_carries_it(path: str, ada: Client) -> None:
     text = ada.post(path, {"format": "jsonl"}).getvalue().decode()
     assert ("db-password" in text, CANARY in text) == (True, False)

@@ -94,6 +94,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("vaults/<name:vault>/backup/", archives.backup, name="backup"),
     path("compare/", compare.compare, name="compare"),
+    path("compare/export/", compare.export, name="compare-export"),
     path("compare/values/", compare.values, name="compare-values"),
     path("vaults/<name:vault>/secrets/<name:secret>/copy/", copying.copy, name="copy"),
     path("archives/", archives.archive_list, name="archives"),

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.django_db
 ClientOf = Callable[[Person], Client]
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000aaaa"
 COMPARE = "/compare/?left=vault:pay-prod&right=vault:pay-test"
+EXPORT = "/compare/export/?left=vault:pay-prod&right=vault:pay-test"
 VALUES = "/compare/values/?left=vault:pay-prod&right=vault:pay-test"
 CANARY = "canary-c0mp\r\n\u00e9\x00"
 SOON = datetime(2027, 5, 1, 12, 0, tzinfo=UTC)
@@ -144,13 +145,36 @@ def test_the_file_has_a_line_for_each_difference_and_no_formula(
 ) -> None:
     Secret.objects.filter(vault__name="pay-prod", key="differs").update(content_type="=HYPERLINK(1)")
 
-    answer = client_of(reader).get(f"{COMPARE}&format=csv&show=differs")
+    answer = client_of(reader).post(f"{EXPORT}&show=differs")
     rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
     assert [(row["name"], row["what"]) for row in rows] == [
         ("differs", "Content type"), ("differs", "Expires"), ("Off", "State"),
     ]  # fmt: skip
     assert rows[0]["on_the_left"] == "'=HYPERLINK(1)"
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="kvadmin-compare-')
+
+
+def test_the_file_is_on_record_with_what_was_compared_and_its_rows(
+    cloud: Azure, reader: Person, client_of: ClientOf
+) -> None:
+    client = client_of(reader)
+    client.post(f"{EXPORT}&show=differs").getvalue()
+
+    intent, done = LedgerEntry.objects.order_by("seq")
+    assert (intent.action, intent.person, intent.note) == (
+        "secret:list", "reader", "comparison as csv: left=vault:pay-prod, right=vault:pay-test, show=differs",
+    )  # fmt: skip
+    assert (done.phase, done.note) == ("done", "3 rows.")
+    assert client.get(EXPORT).status_code == 405
+
+
+def test_a_comparison_that_makes_no_sense_is_no_file_and_leads_back_to_the_page(
+    cloud: Azure, reader: Person, client_of: ClientOf
+) -> None:
+    answers = [client_of(reader).post(path) for path in ("/compare/export/?left=vault:nowhere", "/compare/export/")]
+
+    assert [answer.headers["Location"] for answer in answers] == ["/compare/?left=vault%3Anowhere", "/compare/?"]
+    assert LedgerEntry.objects.count() == 0
 
 
 @pytest.mark.parametrize(
@@ -197,7 +221,9 @@ def test_nobody_compares_what_they_may_not_see(cloud: Azure, client_of: ClientOf
     nobody, administrator = client_of(factories.person("nobody")), client_of(factories.person("root", "administrator"))
 
     answers = [one_side.get(COMPARE), nobody.get(COMPARE), administrator.get(COMPARE)]
+    files = [one_side.post(EXPORT), nobody.post(EXPORT), administrator.post(EXPORT)]
     assert [answer.status_code for answer in answers] == [422, 403, 403]
+    assert [answer.status_code for answer in files] == [302, 403, 403]
     assert [answer for answer in answers if "pay-test</" in answer.content.decode()] == []
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from audit import export
+from audit.export import table
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
 from kvadmin.http import Request
@@ -21,6 +22,7 @@ from vaults import comparing, equality, policy
 from vaults.compare_forms import CompareForm, ValuesForm
 from vaults.comparing import Pair, Side
 from vaults.models import Secret
+from vaults.views import exports
 from vaults.views.roles import signed_in
 
 PAGE = 50
@@ -29,56 +31,73 @@ NOT_CHOSEN = "Choose two sides, each a vault or an environment that you may see.
 
 
 @require_safe
-def compare(request: Request) -> HttpResponse | StreamingHttpResponse:
-    """From the inventory, without a read; with `format=csv` as a file."""
+def compare(request: Request) -> HttpResponse:
+    """From the inventory, without a read."""
     policy.require(request, a.SECRET_LIST)
     form = CompareForm(request.GET, policy.visible_vaults(request.user))
-    context: dict[str, Any] = {"form": form}
-    if form.is_valid() and form.cleaned_data["left"] and form.cleaned_data["right"]:
-        context |= _found(request, form)
-        if request.GET.get("format") == "csv" and "pairs" in context:
-            return _csv(context["left"], context["right"], context["pairs"])
+    found = _found(request, form)
+    context = {"form": form, **(_shown(request, form, found) if found else {})}
     template = "vaults/_compared.html" if request.htmx else "vaults/compare.html"
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _found(request: Request, form: CompareForm) -> dict[str, Any]:
+@require_POST
+def export(request: Request) -> HttpResponse | StreamingHttpResponse:
+    """What the comparison in the address shows, as CSV: a line for each difference, or for a name without any."""
+    policy.require(request, a.SECRET_LIST)
+    found = _found(request, CompareForm(request.GET, policy.visible_vaults(request.user)))
+    if found is None:
+        messages.error(request, exports.BAD_FILTER)
+        return redirect(f"{reverse('compare')}?{request.GET.urlencode()}")
+    lines = table(COLUMNS, _lines(found.shown))
+    return exports.send(request, lines, "csv", "compare", "comparison as csv")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Two sides, every pair of theirs, and those that are asked for."""
+
+    left: Side
+    right: Side
+    pairs: list[Pair]
+    shown: list[Pair]
+
+
+def _found(request: Request, form: CompareForm) -> _Found | None:
+    """None when nothing is asked, or with what is wrong in the form."""
+    if not (form.is_valid() and form.cleaned_data["left"] and form.cleaned_data["right"]):
+        return None
     left, right = (comparing.side(request.user, form.cleaned_data[name]) for name in ("left", "right"))
     if left is None or right is None:
         form.add_error(None, NOT_CHOSEN)
-        return {}
+        return None
     try:
         pairs = comparing.compare(request.user, left, right, form.ignored)
     except comparing.TooMany as problem:
         form.add_error(None, str(problem))
-        return {}
+        return None
     show = form.cleaned_data["show"]
     shown = [pair for pair in pairs if show in {"all", pair.state} or (not show and pair.state != "same")]
-    asks = all(
-        policy.may_within(request.user, a.SECRET_COMPARE, vault) for side in (left, right) for vault in side.vaults
-    )
+    return _Found(left, right, pairs, shown)
+
+
+def _shown(request: Request, form: CompareForm, found: _Found) -> dict[str, Any]:
+    vaults = [*found.left.vaults, *found.right.vaults]
+    asked = _sides(form)
     return {
-        "left": left,
-        "right": right,
-        "pairs": shown,
-        "counts": [(state, *comparing.STATES[state], n) for state, n in comparing.counts(pairs).items()],
-        "page": Paginator(shown, PAGE).get_page(request.GET.get("page", "1")),
-        "asks": asks,
+        "left": found.left,
+        "right": found.right,
+        "counts": [(state, *comparing.STATES[state], n) for state, n in comparing.counts(found.pairs).items()],
+        "page": Paginator(found.shown, PAGE).get_page(request.GET.get("page", "1")),
+        "asks": all(policy.may_within(request.user, a.SECRET_COMPARE, vault) for vault in vaults),
         "at_once": equality.AT_ONCE,
-        "values_url": f"{reverse('compare-values')}?{_sides(form)}",
+        "values_url": f"{reverse('compare-values')}?{asked}",
+        "export_url": f"{reverse('compare-export')}?{asked}",
     }
 
 
 def _sides(form: CompareForm) -> str:
     return urlencode({name: form.cleaned_data[name] for name in ("left", "right", "show", "ignore")})
-
-
-def _csv(left: Side, right: Side, pairs: list[Pair]) -> StreamingHttpResponse:
-    """One line for each difference, and one for a name without any; no cell is taken for a formula."""
-    response = StreamingHttpResponse(export.table(COLUMNS, _lines(pairs)), content_type=export.FORMATS["csv"])
-    name = f"kvadmin-compare-{timezone.now():%Y%m%dT%H%MZ}.csv"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 def _lines(pairs: list[Pair]) -> Iterator[tuple[str, ...]]:

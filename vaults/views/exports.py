@@ -56,11 +56,16 @@ def _refused(request: Request, page: str, sentence: str, *names: str) -> HttpRes
 def _send(request: Request, rows: Iterator[Secret], target: ledger.Target, what: str) -> StreamingHttpResponse:
     word = request.POST.get("format", "")
     word = word if word in exports.FORMATS else "csv"
+    return send(request, exports.written(word, rows), word, what, f"metadata as {word}", target)
+
+
+def send(
+    request: Request, lines: Iterator[str], word: str, what: str, note: str, target: ledger.Target = ledger.NOTHING
+) -> StreamingHttpResponse:
+    """The lines as a file in the format `word`; on record before the first of them, with the filter, and after."""
     asked = ", ".join(f"{key}={value[:100]}" for key, value in request.GET.items() if value and key != "at")
-    note = f"metadata as {word}: {asked or 'all'}"
-    act = ledger.start(a.SECRET_LIST, policy.actor(request), target, note=note)
-    lines = Recorded(exports.written(word, rows), act, word)
-    response = StreamingHttpResponse(lines, content_type=exports.FORMATS[word])
+    act = ledger.start(a.SECRET_LIST, policy.actor(request), target, note=f"{note}: {asked or 'all'}")
+    response = StreamingHttpResponse(Recorded(lines, act, word), content_type=exports.FORMATS[word])
     name = f"kvadmin-{what}-{timezone.now():%Y%m%dT%H%MZ}.{word}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
