@@ -6,11 +6,12 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.http import QueryDict
 
 from vaults.comparing import STATES
 from vaults.equality import AT_ONCE
 from vaults.models import Vault
-from vaults.writing_forms import ReasonForm
+from vaults.writing_forms import ReasonForm, reason_field
 
 IGNORED = "env, environment"  # tags that differ between environments by their very nature
 SHOWN = {"": "Differences", "all": "Everything", **{state: words for state, (_, words) in STATES.items()}}
@@ -55,24 +56,33 @@ class ValuesForm(ReasonForm):
     """Which pairs are to be compared by value, and why. A pair is two ids of secrets."""
 
     pick = forms.MultipleChoiceField(required=False)
+    reason = reason_field("")
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: QueryDict | None = None) -> None:
         super().__init__(data)
+        self.ticked = list(dict.fromkeys(data.getlist("pick"))) if data else []
         field = self.fields["pick"]
         assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101 - for the type checker
-        field.choices = [(pair, pair) for pair in data.getlist("pick")]
+        field.choices = [(pair, pair) for pair in self.ticked]
+        self.fields["reason"].label = "Why the values of those that are ticked are to be compared"
 
     def clean_pick(self) -> list[tuple[int, int]]:
-        picked = [_pair(text) for text in dict.fromkeys(self.cleaned_data["pick"])]
+        picked = [_pair(text) for text in self.cleaned_data["pick"]]
         if not picked:
             raise forms.ValidationError("Tick the secrets whose values are to be compared.")
         if len(picked) > AT_ONCE:
             raise forms.ValidationError(f"Tick {AT_ONCE} secrets at most; these are {len(picked)}.")
         return picked
 
+    def clean(self) -> dict[str, Any]:
+        """The focus goes to what is wrong; the page gives it to the ticks itself."""
+        if "reason" in self.errors and "pick" not in self.errors:
+            self.fields["reason"].widget.attrs["autofocus"] = True
+        return self.cleaned_data
+
 
 def _pair(text: str) -> tuple[int, int]:
     left, _, right = text.partition("-")
     if not (left.isascii() and left.isdecimal() and right.isascii() and right.isdecimal()) or len(text) > 40:
-        raise forms.ValidationError("This is not what the page offered. Open the comparison again.")
+        raise forms.ValidationError("This is not what the page offered. This is the comparison as it is now.")
     return int(left), int(right)

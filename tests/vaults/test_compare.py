@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -354,6 +355,39 @@ def test_a_question_that_makes_no_sense_reads_nothing(
     answer = ask(client_of(officer), *picked, reason=reason)
 
     assert (answer.status_code, sentence in text(answer), reads(cloud)) == (422, True, [])
+
+
+def tag(answer: Any, *parts: str) -> str:
+    """The first tag of the page in which all of these stand; "" for none."""
+    return next((one for one in re.findall(r"<[^>]+>", answer.content.decode()) if all(x in one for x in parts)), "")
+
+
+def test_a_question_that_is_not_answered_keeps_its_ticks_and_its_reason_with_the_error_at_its_place(
+    cloud: Azure, officer: Person, client_of: ClientOf
+) -> None:
+    client, same, differs = client_of(officer), ids("same"), ids("differs")
+    short = client.post(f"{VALUES}&show=all", {"pick": [same], "reason": "x"})
+    assert short.status_code == 422
+    assert (" checked" in tag(short, same), " checked" in tag(short, differs)) == (True, False)
+    reason = tag(short, 'name="reason"')
+    assert ('value="x"' in reason, 'aria-invalid="true"' in reason, " autofocus" in reason) == (True, True, True)
+    assert '<span class="error" id="id_reason_error">Say why' in short.content.decode()
+
+    none = client.post(f"{VALUES}&show=all", {"reason": "CHG-3"})
+    assert (none.status_code, 'value="CHG-3"' in tag(none, 'name="reason"')) == (422, True)
+    assert " autofocus" in tag(none, 'id="pick-error"')
+    assert 'aria-describedby="pick-error"' in tag(none, same)
+
+
+def test_a_refused_question_keeps_them_as_well_and_its_links_lead_to_the_comparison(
+    cloud: Azure, officer: Person, client_of: ClientOf
+) -> None:
+    fill_the_hour(officer, 2 * equality.PER_HOUR)
+    answer = client_of(officer).post(f"{VALUES}&show=all", {"pick": [ids("same")], "reason": "CHG-3"})
+
+    assert (answer.status_code, " checked" in tag(answer, ids("same"))) == (429, True)
+    assert 'value="CHG-3"' in tag(answer, 'name="reason"')
+    assert re.findall(r'href="\?', answer.content.decode()) == []
 
 
 def test_one_person_cannot_guess_for_long(cloud: Azure, officer: Person, client_of: ClientOf) -> None:

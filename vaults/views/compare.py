@@ -34,11 +34,17 @@ NOT_CHOSEN = "Choose two sides, each a vault or an environment that you may see.
 def compare(request: Request) -> HttpResponse:
     """From the inventory, without a read."""
     policy.require(request, a.SECRET_LIST)
+    return _page(request, ValuesForm())
+
+
+def _page(request: Request, asking: ValuesForm, refusal: str = "", status: int = 200) -> HttpResponse:
+    """The comparison in the address; with `asking`, what is asked about its values, and what is wrong with that."""
     form = CompareForm(request.GET, policy.visible_vaults(request.user))
     found = _found(request, form)
-    context = {"form": form, **(_shown(request, form, found) if found else {})}
+    context = {"form": form, "asking": asking, "refusal": refusal, **(_shown(request, form, found) if found else {})}
     template = "vaults/_compared.html" if request.htmx else "vaults/compare.html"
-    return render(request, template, context, status=422 if form.errors else 200)
+    wrong = form.errors or asking.errors
+    return render(request, template, context, status=422 if wrong else status)
 
 
 @require_POST
@@ -83,15 +89,16 @@ def _found(request: Request, form: CompareForm) -> _Found | None:
 
 def _shown(request: Request, form: CompareForm, found: _Found) -> dict[str, Any]:
     vaults = [*found.left.vaults, *found.right.vaults]
-    asked = _sides(form)
+    asked, page = _sides(form), Paginator(found.shown, PAGE).get_page(request.GET.get("page", "1"))
     return {
         "left": found.left,
         "right": found.right,
         "counts": [(state, *comparing.STATES[state], n) for state, n in comparing.counts(found.pairs).items()],
-        "page": Paginator(found.shown, PAGE).get_page(request.GET.get("page", "1")),
+        "page": page,
+        "here": reverse("compare"),
         "asks": all(policy.may_within(request.user, a.SECRET_COMPARE, vault) for vault in vaults),
         "at_once": equality.AT_ONCE,
-        "values_url": f"{reverse('compare-values')}?{asked}",
+        "values_url": f"{reverse('compare-values')}?{asked}&page={page.number}",
         "export_url": f"{reverse('compare-export')}?{asked}",
     }
 
@@ -119,20 +126,17 @@ def values(request: Request) -> HttpResponse:
     """Yes or no for each pair that was ticked. The answer is this one page; nothing of it is kept."""
     policy.require(request, a.SECRET_COMPARE)
     form = ValuesForm(request.POST)
-    context: dict[str, Any] = {"form": form, "back": f"{reverse('compare')}?{request.GET.urlencode()}"}
-    if not form.is_valid():
-        return render(request, "vaults/compared_values.html", context, status=422)
-    pairs = _picked(request, form.cleaned_data["pick"])
+    pairs = _picked(request, form.cleaned_data["pick"]) if form.is_valid() else []
     if pairs is None:
-        form.add_error("pick", "One of these secrets is not there, or you may not see it. Open the comparison again.")
-        return render(request, "vaults/compared_values.html", context, status=422)
-    person, actor, reason = signed_in(request), policy.actor(request), form.cleaned_data["reason"]
+        form.add_error("pick", "One of these secrets is not there, or you may not see it. This is how it is now.")
+    if not pairs:
+        return _page(request, form)
+    reason = form.cleaned_data["reason"]
     try:
-        context["answers"] = equality.ask(person, actor, pairs, reason=reason)
+        answers = equality.ask(signed_in(request), policy.actor(request), pairs, reason=reason)
     except (equality.TooOften, LedgerUnavailable) as error:
-        context["refusal"] = error.sentence
-        return render(request, "vaults/compared_values.html", context, status=429 if error.code == "too-many" else 503)
-    context["reason"] = reason
+        return _page(request, form, error.sentence, 429 if error.code == "too-many" else 503)
+    context = {"answers": answers, "reason": reason, "back": f"{reverse('compare')}?{request.GET.urlencode()}"}
     return render(request, "vaults/compared_values.html", context)
 
 
