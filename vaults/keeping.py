@@ -19,7 +19,7 @@ from kvadmin.actions import Action
 from kvadmin.gateway import deleted, keyvault, writes
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.values import SecretValue
-from kvadmin.gateway.writes import Written
+from kvadmin.gateway.writing import Answer, Written
 from vaults import limbo, requests, rows
 from vaults.models import OPEN, DeletedSecret, RevealRequest, Secret, Vault
 from vaults.newest import Newest, newest, one_version
@@ -96,14 +96,11 @@ def _by(vault: Vault, key: str, version: str) -> str:
     return (event.person or event.who) if event else ""
 
 
-def done(act: ledger.Attempt, note: str, written: Written | None = None) -> None:
-    """Put the outcome on record, with Azure's evidence where there is some. Raises Unrecorded."""
-    facts = {}
-    if written:
-        properties = written.properties
-        facts = {"version": properties.version, "request_id": written.request_id, "region": written.region}
+def done(act: ledger.Attempt, note: str, answer: Written | Answer[Any]) -> None:
+    """Put the outcome on record, with Azure's evidence. Raises Unrecorded."""
+    version = answer.properties.version if isinstance(answer, Written) else ""
     try:
-        act.done(note=note, **facts)
+        act.done(note=note, version=version, request_id=answer.request_id, region=answer.region)
     except ledger.LedgerUnavailable:
         act.closed = True  # it did not fail, and no second row could be written either
         raise Unrecorded from None
@@ -196,9 +193,10 @@ def delete(actor: ledger.Actor, secret: Secret, *, reason: str) -> DeletedSecret
         if secret.managed:
             raise Refusal("managed", MANAGED)
         with ledger.attempt(a.SECRET_DELETE, actor, ledger.Target(secret.vault.name, secret.key), reason=reason) as act:
-            found = deleted.begin_delete_secret(secret.vault.uri, secret.name, act_id=str(act.id))
-            done(act, f"Azure is deleting it. Purged by Azure on {_day(found.scheduled_purge_on)}.")
-        return limbo.deleting(secret.vault, found, actor.name)
+            answer = deleted.begin_delete_secret(secret.vault.uri, secret.name, act_id=str(act.id))
+            purged_on = _day(answer.found.scheduled_purge_on)
+            done(act, f"Azure is deleting it. Purged by Azure on {purged_on}.", answer)
+        return limbo.deleting(secret.vault, answer.found, actor.name)
 
 
 def recover(actor: ledger.Actor, item: DeletedSecret, *, reason: str) -> DeletedSecret:
@@ -207,8 +205,8 @@ def recover(actor: ledger.Actor, item: DeletedSecret, *, reason: str) -> Deleted
         item = still_there(item)
         recoverable(item)
         with ledger.attempt(a.SECRET_RECOVER, actor, ledger.Target(item.vault.name, item.key), reason=reason) as act:
-            deleted.begin_recover_deleted_secret(item.vault.uri, item.name, act_id=str(act.id))
-            done(act, "Azure is recovering it, with all of its versions.")
+            answer = deleted.begin_recover_deleted_secret(item.vault.uri, item.name, act_id=str(act.id))
+            done(act, "Azure is recovering it, with all of its versions.", answer)
         limbo.goes(item, DeletedSecret.State.RECOVERING, actor.name)
     _settle_purges(item)
     return item

@@ -37,8 +37,7 @@ def purge(by: Person, actor: ledger.Actor, item: DeletedSecret, *, reason: str) 
 
 def _by_role(actor: ledger.Actor, item: DeletedSecret, reason: str) -> None:
     with ledger.attempt(a.SECRET_PURGE, actor, ledger.Target(item.vault.name, item.key), reason=reason) as act:
-        deleted.purge_deleted_secret(item.vault.uri, item.name, act_id=str(act.id))
-        done(act, GONE)
+        done(act, GONE, deleted.purge_deleted_secret(item.vault.uri, item.name, act_id=str(act.id)))
 
 
 def _by_grant(by: Person, actor: ledger.Actor, item: DeletedSecret) -> None:
@@ -47,13 +46,13 @@ def _by_grant(by: Person, actor: ledger.Actor, item: DeletedSecret) -> None:
         raise Refusal("needs-approval", "The policy here asks for an approval before a purge.", 403)
     spent = grants.spend(by, actor, grant.pk, Act.PURGE)
     try:
-        deleted.purge_deleted_secret(item.vault.uri, item.name, act_id=str(spent.attempt.id))
+        answer = deleted.purge_deleted_secret(item.vault.uri, item.name, act_id=str(spent.attempt.id))
     except BaseException as error:
         grants.failed(spent, actor, error)
         raise
     with transaction.atomic():
         request = requests.locked(spent.request.pk)
-        done(spent.attempt, GONE)
+        done(spent.attempt, GONE, answer)
         if request.state == State.ACTIVE:
             grants.used_up(request, actor)
 

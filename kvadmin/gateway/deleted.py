@@ -1,5 +1,6 @@
 """Deleting a secret, and what can be done with a deleted one: see it, bring it back, or purge it for good.
 
+Each change hands out Azure's answer with its evidence: the request id that Azure's log shows, and the vault's region.
 Azure answers before it is done. After a delete the secret is nowhere for seconds; after a recover it can't be read for
 seconds; after a purge its name stays taken for minutes. Nothing here waits for that: whoever asks looks again.
 """
@@ -17,7 +18,7 @@ from kvadmin.gateway.client import secret_client, vault_host
 from kvadmin.gateway.errors import GatewayError, NotFound, error_for
 from kvadmin.gateway.keyvault import PAGE_SIZE, SecretProperties, check_name, moment, pages, properties_of
 from kvadmin.gateway.paging import AT_ONCE, SWEEP, Patience
-from kvadmin.gateway.writing import OFFICER, Order, send
+from kvadmin.gateway.writing import OFFICER, Answer, Order, send
 
 DELETE = Need(OFFICER, "delete")
 RECOVER = Need(OFFICER, "recover")
@@ -49,14 +50,16 @@ class DeletedProperties(NamedTuple):
         return "Purgeable" in self.recovery_level
 
 
-def begin_delete_secret(vault_uri: str, name: str, *, act_id: str, patience: Patience = AT_ONCE) -> DeletedProperties:
+def begin_delete_secret(
+    vault_uri: str, name: str, *, act_id: str, patience: Patience = AT_ONCE
+) -> Answer[DeletedProperties]:
     """Delete a secret with all of its versions. Azure is not done when this returns: see `get_deleted_secret`.
 
     Raises:
         GatewayError: "managed" when it belongs to a certificate; `definite` False when it may be deleted all the same.
     """
     check_name(name)
-    return send(vault_uri, Order("DELETE", f"/secrets/{name}", DELETE, act_id, _deleted), patience).found
+    return send(vault_uri, Order("DELETE", f"/secrets/{name}", DELETE, act_id, _deleted), patience)
 
 
 def list_deleted_secrets(vault_uri: str, *, patience: Patience = SWEEP) -> Iterator[list[DeletedProperties]]:
@@ -96,7 +99,7 @@ def _get_deleted(vault_uri: str, name: str) -> DeletedProperties:
 
 def begin_recover_deleted_secret(
     vault_uri: str, name: str, *, act_id: str, patience: Patience = AT_ONCE
-) -> SecretProperties:
+) -> Answer[SecretProperties]:
     """Bring a deleted secret back with all of its versions. For some seconds after this it can't be read yet.
 
     Raises:
@@ -104,10 +107,10 @@ def begin_recover_deleted_secret(
     """
     check_name(name)
     order = Order("POST", f"/deletedsecrets/{name}/recover", RECOVER, act_id, properties_of)
-    return send(vault_uri, order, patience).found
+    return send(vault_uri, order, patience)
 
 
-def purge_deleted_secret(vault_uri: str, name: str, *, act_id: str, patience: Patience = AT_ONCE) -> None:
+def purge_deleted_secret(vault_uri: str, name: str, *, act_id: str, patience: Patience = AT_ONCE) -> Answer[None]:
     """Forget a deleted secret for good. Its name stays taken for a while after this: a set answers "being-deleted".
 
     Azure's refusal does not say in a code whether the vault's purge protection or a missing right is the reason, so a
@@ -119,8 +122,7 @@ def purge_deleted_secret(vault_uri: str, name: str, *, act_id: str, patience: Pa
     """
     check_name(name)
     try:
-        send(vault_uri, Order("DELETE", f"/deletedsecrets/{name}", PURGE, act_id, _nothing), patience)
-        return
+        return send(vault_uri, Order("DELETE", f"/deletedsecrets/{name}", PURGE, act_id, _nothing), patience)
     except GatewayError as error:
         failure = error.with_traceback(None)
     if failure.code in {"denied", "policy", "refused"} and _protected(vault_uri, name):

@@ -25,7 +25,7 @@ ACT = "5b0e3a52-0d4f-4f0e-9a57-3a1f6c2d8e90"
 
 
 def delete(vault: Vault, name: str = "db-password") -> Any:
-    return begin_delete_secret(vault.uri, name, act_id=ACT)
+    return begin_delete_secret(vault.uri, name, act_id=ACT).found
 
 
 def listed(vault: Vault) -> list[str]:
@@ -103,7 +103,7 @@ def test_a_recovered_secret_has_all_of_its_versions(azure: Azure, vault: Vault):
     azure.put_secret("pay-prod", "db-password", "newer")
     delete(vault)
 
-    back = begin_recover_deleted_secret(vault.uri, "db-password", act_id=ACT)
+    back = begin_recover_deleted_secret(vault.uri, "db-password", act_id=ACT).found
 
     assert (back.name, len(vault.secrets.get("db-password").versions)) == ("db-password", 2)
 
@@ -205,11 +205,20 @@ def test_odd_names_are_deleted_recovered_and_purged_like_others(azure: Azure, va
     azure.put_secret("pay-prod", name, "x")
 
     delete(vault, name)
-    back = begin_recover_deleted_secret(vault.uri, name.upper(), act_id=ACT)
+    back = begin_recover_deleted_secret(vault.uri, name.upper(), act_id=ACT).found
     delete(vault, name.upper())
     purge_deleted_secret(vault.uri, name, act_id=ACT)
 
     assert (back.name, vault.secrets.get(name), listed(vault)) == (name, None, [])
+
+
+def test_each_answer_bears_the_request_id_that_azure_logs(azure: Azure, vault: Vault):
+    acts = (begin_delete_secret, begin_recover_deleted_secret, begin_delete_secret, purge_deleted_secret)
+    answers = [act(vault.uri, "db-password", act_id=ACT) for act in acts]
+
+    logged = [row.correlation_id for row in azure.log if row.operation != "Authentication"]
+    assert [answer.request_id for answer in answers] == logged
+    assert {answer.region for answer in answers} == {"westeurope"}
 
 
 def test_deleting_and_recovering_reads_nothing(azure: Azure, vault: Vault):

@@ -13,11 +13,12 @@ from django.test import Client
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from audit.models import LedgerEntry
+from audit.ingest import ingest_audit
+from audit.models import AccessEvent, LedgerEntry
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
-from tests.vaults.writing import PAGE, build, put, reads
+from tests.vaults.writing import PAGE, SUBSCRIPTION, build, put, reads
 from vaults import limbo, policy, requests
 from vaults.models import DeletedSecret, Person, RevealRequest, Secret, Turn, Vault
 from vaults.sync import sync_inventory
@@ -25,6 +26,7 @@ from vaults.sync import sync_inventory
 pytestmark = pytest.mark.django_db
 DELETE = f"{PAGE}delete/"
 LIST = "/vaults/pay-prod/deleted/"
+WORKSPACE = "11111111-2222-4333-8444-555555555555"
 RECOVER, PURGE = f"{LIST}db-password/recover/", f"{LIST}db-password/purge/"
 WHY = {"reason": "INC-7: no longer used"}
 SURE = WHY | {"name": "db-password"}
@@ -596,3 +598,42 @@ def test_while_somebody_works_on_it_nobody_else_does(ada: Client, azure: Azure, 
     assert [ada.post(path, SURE).status_code for path in (RECOVER, PURGE)] == [409, 409]
     assert operations(azure) == []
     assert policy.visible_deleted(Person.objects.get(username="officer")).count() == 1
+
+
+# --- In Azure's log --------------------------------------------------------------------------------------------------
+def changes_in_the_log() -> list[tuple[str, str, str]]:
+    """Taken in from Azure's log: each change of a secret, whose it is, and how that is known."""
+    ingest_audit([WORKSPACE])
+    found = AccessEvent.objects.filter(operation__in=["SecretDelete", "SecretRecover", "SecretPurge"]).order_by("at")
+    return list(found.values_list("operation", "person", "matched_by"))
+
+
+@pytest.fixture
+def logged(azure: Azure) -> None:
+    azure.add_subscription(SUBSCRIPTION, "Payments")
+    logs = azure.add_workspace("logs", subscription_id=SUBSCRIPTION, customer_id=WORKSPACE)
+    build(azure, workspace=logs.resource_id)
+
+
+def test_azures_log_shows_a_delete_a_recovery_and_a_purge_under_the_persons_name(
+    logged: None, ada: Client, azure: Azure, run_jobs: Callable[[], None]
+) -> None:
+    for path, form in ((DELETE, WHY), (RECOVER, WHY), (DELETE, WHY), (PURGE, SURE)):
+        ada.post(path, form)
+        run_jobs()
+
+    assert changes_in_the_log() == [
+        (act, "officer", "request-id") for act in ("SecretDelete", "SecretRecover", "SecretDelete", "SecretPurge")
+    ]
+
+
+def test_a_purge_by_an_approval_is_shown_under_the_name_of_whoever_did_it(
+    logged: None, ada: Client, azure: Azure, run_jobs: Callable[[], None], approver: Person
+) -> None:
+    ada.post(DELETE, WHY)
+    run_jobs()
+    factories.policy("forbidden", purge_approval=True)
+    approve(asked(ada), approver)
+    ada.post(PURGE, {"name": "db-password"})
+
+    assert changes_in_the_log()[-1] == ("SecretPurge", "officer", "request-id")
