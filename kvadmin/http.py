@@ -14,7 +14,7 @@ from django_htmx.middleware import HtmxDetails
 
 View = TypeVar("View", bound=Callable[..., Any])
 MEGABYTE = 1024 * 1024
-_TAKES = "takes"
+_TAKES, _ASKS = "takes", "asks"
 
 
 class Request(HttpRequest):
@@ -43,13 +43,26 @@ def takes_files(view: View) -> View:
     return view
 
 
-def takes_archive(view: View) -> View:
+def takes_archive(asks: Callable[..., object]) -> Callable[[View], View]:
     """Let this view take an archive of up to KVADMIN_ARCHIVE_MEGABYTES, which lies on disk: it is encrypted.
 
+    `asks` is called like the view, before anything of the body is read, and raises where the person may not do this.
     Put it above every other decorator of the view.
     """
-    setattr(view, _TAKES, "archive")
-    return view
+
+    def mark(view: View) -> View:
+        setattr(view, _TAKES, "archive")
+        setattr(view, _ASKS, asks)
+        return view
+
+    return mark
+
+
+def ask_first(view: Callable[..., Any], request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+    """Raise what a view that takes an archive would raise for this person, before their file is read."""
+    asks = getattr(view, _ASKS, None)
+    if asks is not None:
+        asks(request, *args, **kwargs)
 
 
 def is_for_an_archive(view: Callable[..., Any]) -> bool:

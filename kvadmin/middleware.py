@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from audit.ledger import LedgerUnavailable
 from kvadmin import caching, uploads, views
 from kvadmin.browsers import browser_name
-from kvadmin.http import Request, address, body_limit, is_for_an_archive
+from kvadmin.http import Request, address, ask_first, body_limit, is_for_an_archive
 from vaults import drafts
 from vaults.sessions import SessionStore
 
@@ -44,8 +44,8 @@ class IsolationMiddleware:
 class BodyLimitMiddleware:
     """413 for a body that is larger than its view takes, before anything reads it; see `kvadmin.http.takes_files`.
 
-    Django itself limits the fields of a form and not its files. A body without a length is none to Django. Where an
-    archive goes is settled here, too, for Django reads a form before its view.
+    Django itself limits the fields of a form and not its files. A body without a length is none to Django. Whether
+    somebody may send an archive, and where it goes, is settled here, too, for Django reads a form before its view.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -55,13 +55,26 @@ class BodyLimitMiddleware:
         return self.get_response(request)
 
     def process_view(
-        self, request: HttpRequest, view: Callable[..., HttpResponse], args: object, kwargs: object
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: list[Any], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
         most = body_limit(view)
-        if is_for_an_archive(view):
-            request.upload_handlers = uploads.on_disk(request)
-        return views.too_large(request, most) if length.isdigit() and int(length) > most else None
+        if length.isdigit() and int(length) > most:
+            return views.too_large(request, most)
+        return _refusal(request, view, args, kwargs) if is_for_an_archive(view) and request.method == "POST" else None
+
+
+def _refusal(
+    request: HttpRequest, view: Callable[..., HttpResponse], args: list[Any], kwargs: dict[str, Any]
+) -> HttpResponse | None:
+    """The answer to somebody who may not upload this archive; None: it may be read. A stranger's file never is."""
+    request.upload_handlers = uploads.on_disk(request)
+    try:
+        if request.user.is_authenticated:
+            ask_first(view, request, *args, **kwargs)
+    except Http404 as error:  # with DEBUG, Django would answer by itself
+        return views.not_found(request, error)
+    return None
 
 
 class SessionUseMiddleware:

@@ -120,6 +120,7 @@ def prune() -> int:
 
 
 def forget(upload: Upload) -> None:
-    """Delete what was sealed for a restore."""
-    Upload.objects.filter(pk=upload.pk).update(removed_at=timezone.now())
-    shutil.rmtree(folder_of(upload), ignore_errors=True)
+    """Delete what was sealed for a restore, unless that was started since this row was read."""
+    mine = Upload.objects.filter(pk=upload.pk, batch=upload.batch)
+    if upload.pk is None or mine.update(removed_at=timezone.now()):
+        shutil.rmtree(folder_of(upload), ignore_errors=True)

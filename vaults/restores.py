@@ -28,6 +28,7 @@ from vaults.models import Batch, BatchItem, DeletedSecret, Person, Secret, Uploa
 
 State = BatchItem.State
 PREVIEW = timedelta(hours=1)  # so long a sealed archive waits for a decision
+MOST_WAITING = 3  # of one person; an older one makes room for a newer
 RESTORE = timedelta(days=1)  # and so long for its worker, and for a second try of what has failed
 # state of a secret in the preview: (tone, words). In this order the preview is sorted.
 STATES = {
@@ -99,6 +100,8 @@ def take_in(person: Person, vault: Vault, file: IO[bytes], identity: pyrage.x255
     except BaseException:
         backups.forget(upload)
         raise
+    for older in Upload.objects.filter(by=person, batch=None, removed_at=None).order_by("-pk")[MOST_WAITING:]:
+        backups.forget(older)
     return upload
 
 
@@ -183,9 +186,9 @@ def ask(upload: Upload, planned: list[Planned], actor: ledger.Actor, *, reason: 
 
     def queue(stored: Batch) -> None:
         upload.batch, upload.expires_at = stored, timezone.now() + RESTORE
-        mine = Upload.objects.filter(pk=upload.pk, batch=None)
+        mine = Upload.objects.filter(pk=upload.pk, batch=None, removed_at=None)
         if not mine.update(batch=upload.batch, expires_at=upload.expires_at):
-            raise batches.NotNow("This restore is started already.")
+            raise batches.NotNow("This restore is started already, or its archive was removed.")
         enqueue(stored)
 
     with transaction.atomic():

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
+from audit.models import LedgerEntry
 from tests import factories
 from vaults.models import Person
 
@@ -28,7 +30,48 @@ def test_a_strangers_file_is_not_kept_and_their_sign_in_still_works(settings: An
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
 
 
-def test_whoever_is_signed_in_uploads_up_to_the_limit(
+class Counted(io.BytesIO):
+    """A body that knows how much of it was read."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self.taken += len(piece)
+        return piece
+
+
+def upload(somebody: Person, vault: str = "pay-prod") -> tuple[int, bool]:
+    """The answer to a large file from the plain form, and whether anything of it was read.
+
+    Django looks for the form's token before it asks the view.
+    """
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(somebody)
+    token = str(client.get("/help/").context["csrf_token"])
+    fields = {"csrfmiddlewaretoken": token, "archive": io.BytesIO(b"x" * LARGE), "identity": "x"}
+    body = encode_multipart(BOUNDARY, fields)
+    stream = Counted(body)
+    answer = client.generic("POST", f"/vaults/{vault}/restore/", body, MULTIPART_CONTENT, **{"wsgi.input": stream})
+    return answer.status_code, stream.taken > 0
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_file_is_read_only_from_somebody_who_may_restore_there(debug: bool, officer: Person, settings: Any) -> None:
+    settings.DEBUG = debug
+    factories.vault("pay-prod")
+
+    assert upload(officer) == (422, True)  # read, and no archive
+    assert upload(factories.person("bob", "reader")) == (403, False)
+    assert upload(factories.person("eve", "secrets-officer", environment="dev")) == (404, False)
+    assert upload(factories.person("root", "administrator")) == (404, False)
+    assert upload(factories.person("nobody")) == (404, False)
+    assert upload(officer, "nowhere") == (404, False)
+    refused = LedgerEntry.objects.get(phase="refused")
+    assert (refused.person, refused.action, refused.vault) == ("bob", "secret:restore", "pay-prod")
+
+
+def test_whoever_may_uploads_up_to_the_limit(
     officer: Person, client_of: Callable[[Person], Client], settings: Any
 ) -> None:
     factories.vault("pay-prod")

@@ -153,7 +153,37 @@ def test_what_waited_too_long_or_cannot_be_opened_is_a_sentence(
     assert b"can no longer be opened" in client.get(f"/restores/{upload.pk}/").content
 
     backups.forget(upload)
-    assert b"waited for too long" in client.get(f"/restores/{upload.pk}/").content
+    assert b"it waited for too long" in client.get(f"/restores/{upload.pk}/").content
+
+
+def test_of_what_one_person_has_not_started_the_newest_three_are_kept(
+    archive: Archive, pay_dr: Vault, officer: Person, client_of: ClientOf
+) -> None:
+    other = take_in(factories.person("other", "secrets-officer"), pay_dr, archive)
+    started = take_in(officer, pay_dr, archive)
+    restores.ask(started, restores.plan(started), factories.actor(officer), reason="CHG-1")
+    mine = [take_in(officer, pay_dr, archive) for _ in range(4)]
+
+    there = [backups.folder_of(upload).exists() for upload in (other, started, *mine)]
+    assert there == [True, True, False, True, True, True]
+    gone = client_of(officer).get(f"/restores/{mine[0].pk}/")
+    assert (gone.status_code, b"you uploaded 3 newer ones" in gone.content) == (404, True)
+
+
+def test_what_is_started_at_the_same_moment_is_not_removed_and_what_was_removed_is_not_started(
+    archive: Archive, pay_dr: Vault, officer: Person
+) -> None:
+    """Either of the two has read the row before the other has written it."""
+    one, other = (take_in(officer, pay_dr, archive) for _ in range(2))
+    read = {upload.pk: Upload.objects.get(pk=upload.pk) for upload in (one, other)}
+    planned = restores.plan(one)
+    restores.ask(one, planned, factories.actor(officer), reason="CHG-1: after the move")
+    backups.forget(read[one.pk])
+    assert backups.folder_of(one).exists()
+
+    backups.forget(other)
+    with pytest.raises(batches.NotNow):
+        restores.ask(read[other.pk], planned, factories.actor(officer), reason="CHG-1: after the move")
 
 
 def test_no_table_and_no_session_holds_the_key(

@@ -27,16 +27,24 @@ from vaults.writing_forms import ReasonForm
 
 PAGE = 50
 VERBS = ("stop", "go-on", "retry")
+REMOVED = (
+    f"This archive was removed: it waited for too long, or you uploaded {restores.MOST_WAITING} newer ones. "
+    "Upload it again."
+)
 NO_ROOM = "The archive could not be kept on this server for the worker. Look at KVADMIN_ARCHIVE_DIR: is the disk full?"
 
 
-@takes_archive
+def _may_restore(request: Request, vault: str) -> Vault:
+    return policy.require_vault(request, a.SECRET_RESTORE, vault)
+
+
+@takes_archive(_may_restore)
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("identity")
 @sensitive_variables("form", "identity")
 def restore(request: Request, vault: str) -> HttpResponse:
     """The form sends the file with a script, so that a mistake leaves what was chosen where it is."""
-    place = policy.require_vault(request, a.SECRET_RESTORE, vault)
+    place = _may_restore(request, vault)
     form = RestoreForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         upload = _take_in(request, place, form)
@@ -44,7 +52,12 @@ def restore(request: Request, vault: str) -> HttpResponse:
             where = reverse("restore-upload", args=[upload.pk])
             return HttpResponseClientRedirect(where) if request.htmx else redirect(where)
     template = "vaults/_restore_errors.html" if request.htmx else "vaults/restore.html"
-    return render(request, template, {"vault": place, "form": form}, status=422 if form.errors else 200)
+    return render(
+        request,
+        template,
+        {"vault": place, "form": form, "most_waiting": restores.MOST_WAITING},
+        status=422 if form.errors else 200,
+    )
 
 
 @sensitive_variables("form", "identity")
@@ -81,7 +94,7 @@ def upload(request: Request, pk: int) -> HttpResponse:
 
 def _plan(found: Upload) -> list[Planned]:
     if found.removed_at:
-        raise NotThere("This archive waited for too long and was removed. Upload it again.")
+        raise NotThere(REMOVED)
     try:
         return restores.plan(found)
     except (sealing.Broken, OSError):
