@@ -102,6 +102,22 @@ def test_the_inventory_forgets_it_at_once_and_the_page_says_where_it_is(
     assert "db-password" not in ada.get("/vaults/pay-prod/").content.decode().split('id="secrets-table"')[1]
 
 
+@pytest.mark.parametrize("mode", ["direct", "approval", "forbidden"])
+def test_of_what_is_being_deleted_neither_value_nor_versions_are_spoken_of(
+    mode: str, ada: Client, azure: Azure, secret: Secret, secrets_user: Person, client_of: ClientOf
+) -> None:
+    factories.policy(mode)
+    Secret.objects.update(expires_on=timezone.now() - timedelta(days=1))
+    azure.delete_delay = timedelta(seconds=20)
+    before = client_of(secrets_user).get(PAGE).content.decode()
+    ada.post(DELETE, WHY)
+
+    pages = [client.get(PAGE).content.decode() for client in (ada, client_of(secrets_user))]
+    words = ("<strong>Being deleted</strong>", 'id="reveal"', "You may not see", "still readable", 'id="versions"')
+    assert [[word in page for word in words] for page in pages] == [[True, False, False, False, False]] * 2
+    assert [word in before for word in (words[1], words[3], words[4])] == [True, True, True]
+
+
 def test_a_deletion_is_on_record_with_when_azure_purges_it(ada: Client, azure: Azure, secret: Secret) -> None:
     ada.post(DELETE, WHY)
 

@@ -30,6 +30,7 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     if version and not keyvault.valid_version(version):
         raise NotThere("No version can be called so: a version has 32 characters, 0 to 9 and a to f.")
     rotation, watched = rotations.about(signed_in(request), item)
+    limbo = DeletedSecret.objects.filter(vault=item.vault_id, key=item.key).first() if item.vanished_at else None
     context = {
         "secret": item,
         "rotation": rotation,
@@ -39,9 +40,10 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
         "reads": _reads(request, item),
         "may": _may(request, item),
         "may_browse": bool(policy.may(request.user, a.SECRET_LIST, item.vault)),
-        "limbo": DeletedSecret.objects.filter(vault=item.vault_id, key=item.key).first() if item.vanished_at else None,
-        **reveal_context(request, item, version),
+        "limbo": limbo,
     }
+    if limbo is None:  # of a deleted secret Azure gives out neither a value nor a list of versions
+        context |= reveal_context(request, item, version)
     return render(request, "vaults/secret.html", context)
 
 
