@@ -175,6 +175,46 @@ def test_somebody_was_faster_and_one_s_own_goes_on_top_after_a_look(
     assert newest(azure) == "mine"
 
 
+def test_an_old_expiry_that_is_not_confirmed_leads_to_what_confirms_it(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    azure.put_secret("pay-prod", "db-password", "v", expires_on=azure.clock.now() - timedelta(days=1))
+    signed_in(page, "officer")
+    page.goto(SET)
+    page.locator("[data-value-text]").fill("new")
+    page.get_by_label("Reason").fill("INC-7")
+    page.get_by_role("button", name="Show what will change").click()
+    page.get_by_role("button", name="Write the new version").click()
+
+    confirms = page.get_by_label("Write it with this expiry all the same")
+    expect(confirms).to_be_focused()
+    expect(confirms).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#keep-expiry-error")).to_contain_text("Confirm that, or give another date.")
+    confirms.check()
+    page.get_by_role("button", name="Write the new version").click()
+    page.wait_for_url(f"**{SECRET}")
+    assert newest(azure) == "new"
+
+
+def test_after_a_plain_form_the_focus_is_on_what_will_change_and_then_on_what_has_to_be_confirmed(
+    page: Page, signed_in: Callable[[Page, str], None], azure: Azure
+) -> None:
+    azure.put_secret("pay-prod", "db-password", "v", expires_on=azure.clock.now() - timedelta(days=1))
+    signed_in(page, "officer")
+    page.goto(f"{SECRET}update/")
+    page.get_by_label("Content type").fill("text/x-new")
+    page.get_by_label("Reason").fill("INC-7")
+    page.get_by_role("button", name="Show what will change").click()
+    expect(page.get_by_role("heading", name="What will change")).to_be_focused()
+
+    page.goto(f"{SECRET}roll-back/")
+    page.get_by_label("Reason").fill("INC-7")
+    page.get_by_role("button", name="Show what will change").click()
+    expect(page.get_by_role("heading", name="What will change")).to_be_focused()
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_label("Write it with this expiry all the same")).to_be_focused()
+
+
 def test_a_new_secret_by_keyboard_with_a_generated_value(
     page: Page, signed_in: Callable[[Page, str], None], azure: Azure
 ) -> None:

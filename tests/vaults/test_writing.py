@@ -191,7 +191,7 @@ def test_an_old_expiry_is_asked_about_and_taken_only_then(
     taken = write(ada, "new", form | {"seen": shown["seen"], "keep_expiry": "on"})
 
     assert question in shown["html"]
-    assert (refused.status_code, refused.json()["field"]) == (422, "expires_on")
+    assert (refused.status_code, refused.json()["field"]) == (422, "keep_expiry")
     assert (taken.status_code, newest(azure).value) == (200, "new")
 
 

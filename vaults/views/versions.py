@@ -22,7 +22,7 @@ from vaults import keeping, policy
 from vaults.models import Secret
 from vaults.newest import newest_and, one_version
 from vaults.rules import Refusal
-from vaults.views.writing import AGAIN, STATUS
+from vaults.views.writing import AGAIN, CONFIRM, STATUS
 from vaults.wishes import Wish, changes, expiry_question
 from vaults.writing_forms import PropertiesForm, RollBackForm, UpdateForm
 
@@ -71,9 +71,11 @@ def roll_back(request: Request, vault: str, secret: str) -> HttpResponse:
         return _page(request, template, item, **about)
     question = expiry_question(found.wish, form.wish, timezone.now())
     about |= _shown(item, form, found.wish, old.version, found.mark) | {"question": question}
-    if form.cleaned_data["seen"] != about["seen"] or (question and not form.cleaned_data["keep_expiry"]):
-        stale = form.cleaned_data["seen"] not in ("", about["seen"])
-        return _page(request, template, item, stale=stale, **about)
+    if form.cleaned_data["seen"] != about["seen"]:
+        return _page(request, template, item, stale=bool(form.cleaned_data["seen"]), **about)
+    if question and not form.cleaned_data["keep_expiry"]:
+        form.add_error("keep_expiry", CONFIRM)
+        return _page(request, template, item, **about)
     try:
         reason = form.cleaned_data["reason"]
         keeping.roll_back(policy.actor(request), item, old.version, form.wish, mark=found.mark, reason=reason)

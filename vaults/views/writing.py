@@ -40,6 +40,7 @@ STATUS = READ_STATUS | {
     "purge-protected": 409, "refused": 422,
 }  # fmt: skip
 AGAIN = "What will change is not what was shown any more. Look at it again, then write it."
+CONFIRM = "Confirm that, or give another date."
 NO_SCRIPT = "Writing a value needs JavaScript: a plain form would change its line breaks. Nothing was written."
 
 
@@ -150,7 +151,7 @@ def _not_so(vault: Vault, name: str, form: SetForm, found: Newest) -> JsonRespon
         return _error(AGAIN, 409)
     question = expiry_question(found.wish, form.wish, timezone.now())
     if question and not form.cleaned_data["keep_expiry"]:
-        return _error(f"{question} Confirm that, or give another date.", 422, field="expires_on")
+        return _error(f"{question} {CONFIRM}", 422, field="keep_expiry")
     return None
 
 
