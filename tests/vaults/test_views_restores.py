@@ -120,6 +120,20 @@ def test_the_preview_tells_what_would_happen_and_a_reason_is_needed(
 
     answer = client.post(f"/restores/{upload.pk}/start/", {"reason": ""})
     assert (answer.status_code, Batch.objects.filter(act="secret:restore").count()) == (422, 0)
+    assert f'href="/restores/{upload.pk}/?state=exists"' in answer.content.decode()
+
+
+def test_why_a_name_is_left_alone_is_said_once_and_only_where_there_is_one(
+    archive: Archive, pay_dr: Vault, officer: Person, client_of: ClientOf
+) -> None:
+    names = [facts["name"] for _, some in restores.lists(take_in(officer, pay_dr, archive)) for facts in some]
+    for name in names[:2]:
+        factories.secret(pay_dr, name)
+    page = client_of(officer).get(f"/restores/{Upload.objects.get().pk}/").content.decode()
+
+    table = page.split("<tbody>")[1]
+    assert (page.count(restores.WHY_NOT["exists"]), page.count(restores.WHY_NOT["deleted"])) == (1, 0)
+    assert (table.count("Name is taken"), restores.WHY_NOT["exists"] in table) == (2, False)
 
 
 def test_it_is_started_once_however_often_the_button_is_pressed(

@@ -113,6 +113,8 @@ def _preview(request: Request, found: Upload, planned: list[Planned], form: Reas
         "form": form,
         "free": counts["free"],
         "counts": [(word, *restores.STATES[word], n) for word, n in counts.items() if n],
+        "why_not": [(restores.STATES[word][1], why) for word, why in restores.WHY_NOT.items() if counts[word]],
+        "here": reverse("restore-upload", args=[found.pk]),
         "state": state,
         "doubts": restores.doubts(found.vault, found.facts),
         "page": Paginator(shown, PAGE).get_page(request.GET.get("page", "1")),
