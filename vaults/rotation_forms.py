@@ -15,7 +15,7 @@ from vaults.models import Secret, Vault
 from vaults.rotations import MOST_LINES
 from vaults.writing_forms import reason_field
 
-SORTS = {"expires": "Expires first", "oldest": "Oldest version first"}
+SORTS = {"expires": "Expires first", "oldest": "Oldest first"}
 MOST_LETTERS = 300  # of one line of a checklist
 KINDS = {"": "Any", "secrets": "Secrets", "certificates": "Certificates"}
 
@@ -26,7 +26,9 @@ class BoardForm(QueryForm):
     q = text_field("Name, tag, content type or vault", "vault:pay")
     environment = forms.ChoiceField(required=False)
     kind = forms.ChoiceField(required=False, choices=KINDS.items())
-    owner = forms.CharField(label=f"Owner, or “{rotation.NO_OWNER}”", required=False, max_length=200)
+    owner = forms.CharField(
+        label=f"Owner, or “{rotation.NO_OWNER}”", required=False, max_length=200, widget=forms.TextInput({"size": 8})
+    )
     due = forms.ChoiceField(label="Expiry", required=False, choices=[("", "Any"), *rotation.DUE.items()])
     age = forms.ChoiceField(label="Age of the version", required=False, choices=[("", "Any"), *rotation.AGES.items()])
     sort = forms.ChoiceField(label="Order", required=False, choices=SORTS.items())

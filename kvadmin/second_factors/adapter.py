@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 
 from kvadmin import crypto
+from vaults.models import Person
 
 PURPOSE = "second factors"
 WRONG_CODE = "This code does not fit, or was used already. Type the one that is shown now."
@@ -25,6 +28,13 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc] # allauth ships no ty
 
     def _get_site_name(self) -> str:
         return "kvadmin"
+
+    def generate_authenticator_name(self, user: Person, type: Authenticator.Type) -> str:  # noqa: A002 - allauth's word
+        """The name that the form for another key begins with; the first one that none of theirs has."""
+        keys = Authenticator.objects.filter(user=user, type=type)
+        taken = {key.wrap().name for key in keys}
+        names = ("Security key" if number == 1 else f"Security key {number}" for number in count(1))
+        return next(name for name in names if name not in taken)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """The last one stays where one is required: whoever has lost it is helped by `remove_second_factors`."""

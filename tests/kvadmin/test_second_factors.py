@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import LedgerEntry
+from kvadmin.second_factors.adapter import MFAAdapter
 from vaults.models import Person, Session
 
 pytestmark = pytest.mark.django_db
@@ -232,6 +233,17 @@ def test_who_signs_in_with_entra_has_their_second_factor_there(admin: Person, cl
 
     assert statuses <= {404, 302}
     assert Authenticator.objects.count() == 0
+
+
+def test_a_key_is_called_what_it_is_unless_it_gets_another_name(admin: Person, client_of: ClientOf) -> None:
+    form = client_of(admin).get("/second-factors/keys/add/").context["form"]
+    assert form["name"].value() == "Security key"
+
+    offered = []
+    for name in ("Security key", "mine", "Security key 2"):
+        Authenticator.objects.create(user=admin, type="webauthn", data={"name": name, "credential": {}})
+        offered.append(MFAAdapter().generate_authenticator_name(admin, Authenticator.Type.WEBAUTHN))
+    assert offered == ["Security key 2", "Security key 2", "Security key 3"]
 
 
 def test_nobody_removes_somebody_elses_key(admin: Person, reader: Person, client_of: ClientOf) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -108,6 +109,19 @@ def test_a_managed_secret_is_said_to_belong_to_a_certificate(
 ) -> None:
     Secret.objects.update(managed=True)
     assert "<strong>Belongs to a certificate</strong>" in text(client_of(reader), PAGE)
+
+
+@pytest.mark.parametrize("mode", ["direct", "approval"])
+def test_the_page_has_one_main_button_and_that_is_about_the_value(
+    mode: str, secret: Secret, officer: Person, approver: Person, client_of: ClientOf
+) -> None:
+    factories.policy(mode)
+    factories.assign(officer, "secrets-user")
+
+    page = client_of(officer).get(PAGE).content.decode()
+    assert re.findall(r'class="button[^"]* primary"[^>]*>(?:<svg.*?</svg>)?([^<]*)', page, re.DOTALL) == [
+        {"direct": "Show the value", "approval": "Ask to see it"}[mode]
+    ]
 
 
 def test_a_vanished_secret_still_has_its_page_and_says_so(secret: Secret, reader: Person, client_of: ClientOf) -> None:
