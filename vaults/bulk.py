@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections import defaultdict, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from audit import ledger
@@ -24,11 +25,12 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from kvadmin.gateway.writes import Written, update_secret_properties
-from vaults import batches, policy, rows
-from vaults.bulk_parts import AT_ONCE, Listed, Outcome, Part, Ready
+from vaults import batches, policy, rows, turns
+from vaults.bulk_parts import AT_ONCE, Listed, Outcome, Part, Ready, take_turns
 from vaults.changes import WHY_NOT, Change, plan, sent
 from vaults.models import Batch, BatchItem, Person, Vault
 from vaults.pace import REAL, Clock, Pace
+from vaults.rules import Refusal
 
 logger = logging.getLogger(__name__)
 State = BatchItem.State
@@ -40,6 +42,7 @@ WIDE = frozenset({"rbac", "access-policy", "policy", "firewall", "private-link",
 NOT_TRIED = "Not tried, because Azure refused another one of this vault: "
 UNSURE = " Whether Azure did it is not known: trying it again looks first."
 STOPPED_NOTE = "Stopped before Azure took it."
+MEANWHILE = "Somebody else changed the secret while Azure wanted a rest: it is looked at again."
 DIED_NOTE = "Its worker died before Azure did it; it is done anew."
 SETTLED = "Its worker died after Azure did it: Azure shows the change."
 REACHED = "Azure shows the change: an earlier try had reached it."
@@ -81,10 +84,19 @@ class _Run:
         self.change = Change.from_json(batch.parameters)
         self.actor = batches.actor_of(batch)
         self.person = self.batch.asked_by
+        self.holder = f"{self.actor.name[:150]} (batch {batch.pk})"
         self.stopping = False
         self._report_at = 0.0
 
     def work(self) -> None:
+        turns.give_all_back(self.holder)
+        try:
+            self._work()
+        finally:
+            with suppress(DatabaseError):  # whose own sentence is told; a turn is over after a while by itself
+                turns.give_all_back(self.holder)
+
+    def _work(self) -> None:
         waiting, active = deque(self._parts()), list[Part]()
         most = settings.KVADMIN_SYNC_PARALLEL
         with ThreadPoolExecutor(most * (AT_ONCE + 1), thread_name_prefix="bulk") as pool:
@@ -132,17 +144,13 @@ class _Run:
         if self.stopping:
             self._let_go(part)
             return
-        chosen = self._chosen(part)
-        if fresh := [ready for ready in chosen if ready.act is None]:
-            with transaction.atomic():
-                for ready in fresh:
-                    self._intend(ready)
-        for ready in chosen:
+        for ready in self._begun(part, self._chosen(part)):
             part.flying[pool.submit(_write, part.vault, ready)] = ready
         if not (part.left or part.ready or part.page):
             part.again()
         if part.wants_page and part.pace.pause() == 0:
             part.pace.began()
+            part.asked = timezone.now()
             part.page = pool.submit(self._fetch, part)
 
     def _fetch(self, part: Part) -> list[SecretProperties] | None:
@@ -178,6 +186,42 @@ class _Run:
             self._settle(item, State.SKIPPED, "no-right", decision.reason)
         return bool(decision)
 
+    def _begun(self, part: Part, chosen: list[Ready]) -> list[Ready]:
+        """Those that may be sent: with their turn taken and their intent on record, both in one commit."""
+        if not chosen:
+            return []
+        with transaction.atomic():
+            begun = self._with_turns(part, chosen)
+            for ready in begun:
+                if ready.act is None:
+                    self._intend(ready)
+        return begun
+
+    def _with_turns(self, part: Part, chosen: list[Ready]) -> list[Ready]:
+        """Those that nobody else is changing through kvadmin, or has changed since they were looked at.
+
+        The others are looked at again, at the end of the list: by then it is done. Whoever is still at it then has the
+        item fail, to be tried again.
+        """
+        taken = take_turns(part.vault, chosen, self.holder)
+        for ready in taken.late:
+            self._look_again(part, ready)
+        for ready, refusal in taken.busy:
+            self._busy(part, ready, refusal)
+        return taken.free
+
+    def _busy(self, part: Part, ready: Ready, refusal: Refusal) -> None:
+        if ready.item.key in part.busy:
+            self._close(ready.item, ready.act, State.FAILED, lambda act: act.failed(refusal), "busy", refusal.sentence)
+            return
+        part.busy.add(ready.item.key)
+        self._look_again(part, ready)
+
+    def _look_again(self, part: Part, ready: Ready) -> None:
+        if ready.act:
+            self._close(ready.item, ready.act, State.WAITING, lambda act: act.failed(Halted(), note=MEANWHILE))
+        part.stale[ready.item.key] = ready.item
+
     def _intend(self, ready: Ready) -> None:
         """Put the intent on record together with the item's state; the caller commits both before Azure is called."""
         target, reason = _target(ready.item), self.batch.reason
@@ -189,8 +233,10 @@ class _Run:
     def _take(self, part: Part) -> None:
         if answered := [future for future in part.flying if future.done()]:
             with transaction.atomic():
-                stored = [self._written(part, part.flying.pop(future), future) for future in answered]
+                ended = [(part.flying.pop(future), future) for future in answered]
+                stored = [self._written(part, ready, future) for ready, future in ended]
                 rows.store_all(part.vault, [properties for properties in stored if properties])
+                turns.give_back(ready.turn for ready, _ in ended)
         if part.page and part.page.done():
             listed, part.page = part.page, None
             self._listed(part, listed)
@@ -225,7 +271,7 @@ class _Run:
         elif not same_version or now != item.before or planned.after != item.after:
             self._settle(item, State.SKIPPED, "changed", WHY_NOT["changed"])
         else:
-            part.ready.append(Ready(item, seen, self.clock.now()))
+            part.ready.append(Ready(item, seen, self.clock.now(), part.asked))
 
     def _was_done(self, part: Part, item: BatchItem, seen: SecretProperties) -> bool:
         """Close the act of an item whose worker died, by what Azure shows; False when it has yet to be done."""

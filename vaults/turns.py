@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -27,6 +27,42 @@ def turn(vault: Vault, key: str, holder: str) -> Iterator[None]:
         yield
     finally:
         Turn.objects.filter(pk=mine.pk).delete()
+
+
+def take_all(vault: Vault, keys: Iterable[str], holder: str) -> tuple[dict[str, Turn], dict[str, Refusal]]:
+    """The turns of several secrets, and why for those that somebody else holds; in the caller's transaction.
+
+    One statement while nobody else is there. The caller gives them back with `give_back`.
+    """
+    wanted = sorted(keys)  # in one order, so that two who want the same never wait for each other
+    until = clock.database_now() + LONGEST
+    try:
+        with transaction.atomic():
+            rows = [Turn(vault=vault, key=key, until=until, holder=holder[:200]) for key in wanted]
+            return {turn.key: turn for turn in Turn.objects.bulk_create(rows)}, {}
+    except IntegrityError:
+        return _one_by_one(vault, wanted, holder)
+
+
+def _one_by_one(vault: Vault, keys: Iterable[str], holder: str) -> tuple[dict[str, Turn], dict[str, Refusal]]:
+    taken, busy = dict[str, Turn](), dict[str, Refusal]()
+    for key in keys:
+        try:
+            taken[key] = _take(vault, key, holder)
+        except Refusal as refusal:
+            busy[key] = refusal
+    return taken, busy
+
+
+def give_back(held: Iterable[Turn | None]) -> None:
+    """End turns of `take_all`; one statement."""
+    if keys := [turn.pk for turn in held if turn]:
+        Turn.objects.filter(pk__in=keys).delete()
+
+
+def give_all_back(holder: str) -> None:
+    """End every turn of a holder that is nobody else's name, such as a batch: also those of its worker that died."""
+    Turn.objects.filter(holder=holder[:200]).delete()
 
 
 def _take(vault: Vault, key: str, holder: str) -> Turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from kvadmin.emulator.state import Azure
@@ -44,12 +45,29 @@ def asked(person: Person, **words: object) -> Batch:
     return batches.ask(batch, items, factories.actor(person), lambda batch: None)
 
 
-def work(batch: Batch, azure: Azure) -> Batch:
-    """One turn of the worker, by Azure's clock: a pause takes no time of the test's."""
+def work(
+    batch: Batch,
+    azure: Azure,
+    *,
+    meanwhile: Callable[[], object] = lambda: None,
+    resting: Callable[[], object] = lambda: None,
+) -> Batch:
+    """One turn of the worker, by Azure's clock: a pause takes no time of the test's.
+
+    `meanwhile` is done each time the worker looks at the clock, which it does between any two of its steps, and
+    `resting` each time it has nothing to do but to wait.
+    """
     batch.refresh_from_db()
-    clock = Clock(
-        now=lambda: azure.clock.now().timestamp(), sleep=lambda seconds: azure.clock.advance(timedelta(seconds=seconds))
-    )
+
+    def now() -> float:
+        meanwhile()
+        return azure.clock.now().timestamp()
+
+    def sleep(seconds: float) -> None:
+        resting()
+        azure.clock.advance(timedelta(seconds=seconds))
+
+    clock = Clock(now=now, sleep=sleep)
     assert bulk.run(batch.pk, batch.turn, clock=clock) is not None
     batch.refresh_from_db()
     return batch

@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from audit import ledger
 from audit.models import LedgerEntry
 from kvadmin import actions as a
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
+from kvadmin.gateway.values import SecretValue
 from tests import factories
 from tests.vaults.bulk_world import asked, company, counts, item, newest, previewed, tags, updates, work
-from vaults import batches, bulk
-from vaults.models import Batch, BatchItem, Person, RoleAssignment, Secret
+from vaults import batches, bulk, keeping, turns
+from vaults.models import Batch, BatchItem, Person, RoleAssignment, Secret, Turn
+from vaults.rules import Refusal
+from vaults.wishes import Wish
 
 pytestmark = pytest.mark.django_db
 
@@ -283,3 +287,115 @@ def test_the_preview_and_the_batch_have_the_same_hash_in_the_ledger(azure: Azure
     row = LedgerEntry.objects.get(secret="", action="secret:update")
     assert row.shown_hash == batch.shown_hash != previewed(officer, tags="team=red").hash
     assert row.note == f"batch {batch.pk} asked for: Set the tags team=blue: 3 secrets"
+
+
+# --- Together with those who change one secret -----------------------------------------------------------------------
+def somebody_writes(name: str, minutes: int = 1) -> None:
+    """Somebody else of kvadmin's holds the turn of this secret."""
+    vault, until = Secret.objects.get(key=name).vault, timezone.now() + timedelta(minutes=minutes)
+    Turn.objects.create(vault=vault, key=name, until=until, holder="bob")
+
+
+def green(secret: Secret, by: Person, azure: Azure) -> None:
+    """A new version of one secret, written through kvadmin."""
+    wish, mark = Wish("", {"app": "pay", "team": "green"}), newest(azure, secret.name).id
+    keeping.set_secret(
+        factories.actor(by), secret.vault, secret.name, SecretValue("newer"), wish, mark=mark, reason="INC-7"
+    )
+
+
+def test_each_change_has_its_secrets_turn_for_as_long_as_it_is_under_way(azure: Azure, officer: Person) -> None:
+    company(azure)
+    seen = set[tuple[str, str]]()
+    batch = work(asked(officer), azure, meanwhile=lambda: seen.update(Turn.objects.values_list("key", "holder")))
+
+    assert seen == {(f"s-000{number}", f"officer (batch {batch.pk})") for number in range(3)}
+    assert Turn.objects.count() == 0
+
+
+def test_who_writes_one_secret_while_its_change_is_under_way_is_told_by_whom(azure: Azure, officer: Person) -> None:
+    company(azure, secrets=1)
+    batch, secret, told = asked(officer), Secret.objects.get(), list[str]()
+
+    def write() -> None:
+        if Turn.objects.exists() and not told:
+            with pytest.raises(Refusal) as caught, turns.turn(secret.vault, secret.key, "bob"):
+                pass
+            told.append(caught.value.sentence)
+
+    assert counts(work(batch, azure, meanwhile=write)) == (1, 1, 0, 0)
+    assert told[0].startswith(f"officer (batch {batch.pk}) is changing this secret at this moment.")
+
+
+def test_what_somebody_else_is_changing_fails_alone_and_can_be_tried_again(azure: Azure, officer: Person) -> None:
+    company(azure)
+    batch = asked(officer)
+    somebody_writes("s-0001")
+    assert counts(work(batch, azure)) == (3, 2, 1, 0)
+    assert (item(batch, "s-0001").code, phases("s-0001"), updates(azure)) == ("busy", [], 2)
+    assert item(batch, "s-0001").sentence.startswith("bob is changing this secret at this moment.")
+
+    Turn.objects.all().delete()
+    batches.retry(batch, factories.actor(officer), lambda batch: None)
+    assert counts(work(batch, azure)) == (3, 3, 0, 0)
+
+
+def test_what_was_being_changed_is_looked_at_again_before_it_fails(azure: Azure, officer: Person) -> None:
+    company(azure)
+    batch = asked(officer)
+    somebody_writes("s-0001")
+
+    def is_through() -> None:
+        if updates(azure) == 2:
+            Turn.objects.filter(holder="bob").delete()
+
+    assert counts(work(batch, azure, meanwhile=is_through)) == (3, 3, 0, 0)
+
+
+@pytest.mark.parametrize("minutes", [-1, 1])
+def test_the_turns_of_dead_processes_hold_nothing_up(minutes: int, azure: Azure, officer: Person) -> None:
+    """One that is long over; and those of the batch's own worker that died."""
+    company(azure)
+    batch = asked(officer)
+    somebody_writes("s-0001", minutes)
+    if minutes > 0:
+        Turn.objects.update(holder=f"officer (batch {batch.pk})")
+    assert counts(work(batch, azure)) == (3, 3, 0, 0)
+    assert Turn.objects.count() == 0
+
+
+def test_what_was_written_through_kvadmin_between_the_look_and_the_change_is_not_written_over(
+    azure: Azure, officer: Person
+) -> None:
+    company(azure, secrets=1)
+    batch, secret, written = asked(officer), Secret.objects.get(), list[str]()
+
+    def write() -> None:
+        """When the worker has just got the list."""
+        if written or not any(row.operation == "SecretList" for row in azure.log):
+            return
+        written.append("")  # it looks at the clock as well
+        azure.clock.advance(timedelta(seconds=5))
+        green(secret, officer, azure)
+
+    azure.log.clear()
+    assert counts(work(batch, azure, meanwhile=write)) == (1, 0, 0, 1)
+    assert (item(batch).code, tags(azure, "s-0000")) == ("changed", {"app": "pay", "team": "green"})
+    assert (newest(azure, "s-0000").value, updates(azure)) == ("newer", 0)
+
+
+def test_while_azure_wants_a_rest_nobody_is_kept_from_writing(azure: Azure, officer: Person) -> None:
+    """The change that was refused for being too fast gives its turn back; what was written meanwhile stays."""
+    company(azure, secrets=1)
+    batch, secret, written = asked(officer), Secret.objects.get(), list[int]()
+    azure.faults.set("pay-prod", Fault("throttled", times=1, operations=frozenset({"SecretUpdate"})))
+
+    def write() -> None:
+        if not written:
+            written.append(Turn.objects.count())
+            azure.clock.advance(timedelta(seconds=5))
+            green(secret, officer, azure)
+
+    assert counts(work(batch, azure, resting=write)) == (1, 0, 0, 1)
+    assert (written, item(batch).code, tags(azure, "s-0000")) == ([0], "changed", {"app": "pay", "team": "green"})
+    assert phases("s-0000") == ["intent", "intent", "done", "failed"]

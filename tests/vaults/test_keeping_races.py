@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -18,10 +19,11 @@ from kvadmin.emulator.state import Azure
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.values import SecretValue
 from tests import factories
+from tests.vaults import bulk_world
 from tests.vaults.test_compare import fill_the_hour
 from tests.vaults.writing import SUBSCRIPTION, build, newest
-from vaults import equality, keeping, limbo, purges, requests
-from vaults.models import DeletedSecret, Person, Secret, Turn
+from vaults import bulk, equality, keeping, limbo, purges, requests
+from vaults.models import Batch, DeletedSecret, Person, Secret, Turn
 from vaults.rules import Refusal
 from vaults.wishes import Wish
 
@@ -152,6 +154,34 @@ def test_an_approval_is_used_by_one_of_two_purges(
     assert results.count("purging") == 1
     assert request.state == "consumed"
     assert [row.operation for row in azure.log].count("SecretPurge") == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("turn", range(3))
+def test_a_change_of_many_comes_not_between_the_look_and_the_write_of_one(
+    turn: int, azure: Azure, officer: Person
+) -> None:
+    bulk_world.company(azure, secrets=8)
+    batches = [bulk_world.asked(officer, tags=f"team={colour}") for colour in ("blue", "red", "green")]
+    secrets = list(Secret.objects.select_related("vault").order_by("key"))
+    azure.log.clear()
+
+    def works(batch: Batch) -> Callable[[], str]:
+        return lambda: str(bulk.run(batch.pk, batch.turn))
+
+    def writes() -> str:
+        for secret in secrets:
+            mark = bulk_world.newest(azure, secret.name).id
+            with suppress(Refusal):
+                writer(secret, officer, mark)()
+        return ""
+
+    at_once(*map(works, batches), writes)
+
+    for secret in secrets:
+        rows = [row.operation for row in azure.log if f"/{secret.name}" in row.request_uri]
+        assert "SecretListVersions, SecretUpdate, SecretSet" not in ", ".join(rows)
+    assert Turn.objects.count() == 0
 
 
 def two_of_one_name(azure: Azure) -> str:
