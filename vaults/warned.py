@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from audit.models import OwnIdentity
+from kvadmin import badges
 from vaults.models import AzureAccess, Vault, VaultDetail, VaultWarning
-from vaults.warnings import Advice, Seen, ring
+from vaults.warnings import RANK, Advice, Seen, ring
 
 logger = logging.getLogger(__name__)
 # Of each identity: the vaults in which it reads, with their environments.
@@ -24,6 +26,29 @@ def warnings_of(vault: Vault, detail: VaultDetail | None, access: list[AzureAcce
     if detail is None or not vault.resource_id:
         return []
     return ring(_seen(vault, detail, access, _places(_readers(access)), _own()))
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """How many warnings a vault has, as kept at the last look, and the level of the most serious; "": it has none."""
+
+    count: int
+    level: str
+
+    @property
+    def tone(self) -> str:
+        return badges.find("warning", self.level).tone
+
+
+def rung(vaults: Iterable[Vault]) -> dict[int, Rung]:
+    """For those of these vaults that the rules could look at, by primary key. Two queries, whatever their number."""
+    there = [vault.pk for vault in vaults if vault.resource_id and vault.vanished_at is None]
+    levels: dict[int, list[str]] = {
+        pk: [] for pk in VaultDetail.objects.filter(vault__in=there).values_list("vault", flat=True)
+    }
+    for pk, level in VaultWarning.objects.filter(vault__in=levels).order_by().values_list("vault", "level"):
+        levels[pk].append(level)
+    return {pk: Rung(len(found), min(found, key=RANK.__getitem__, default="")) for pk, found in levels.items()}
 
 
 def _seen(vault: Vault, detail: VaultDetail, access: list[AzureAccess], places: Places, own: frozenset[str]) -> Seen:

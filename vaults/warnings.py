@@ -279,10 +279,10 @@ RULES: tuple[Rule, ...] = (
     template_deployment,
     no_environment,
 )
-_RANK = {SERIOUS: 0, WARNING: 1, NOTE: 2}
+RANK: dict[str, int] = {SERIOUS: 0, WARNING: 1, NOTE: 2}
 
 
 def ring(seen: Seen) -> list[Advice]:
     """The warnings that hold, the most serious first."""
     found = [warning for rule in RULES if (warning := rule(seen))]
-    return sorted(found, key=lambda warning: _RANK[warning.level])
+    return sorted(found, key=lambda warning: RANK[warning.level])

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.browser import world
+from vaults.models import Vault, VaultWarning
 
 VERSIONS = (
     "secrets/db-password/",
@@ -60,3 +62,16 @@ def test_the_filters_of_the_rotation_board_wrap_between_fields_only(
     bottoms = fields.evaluate_all("nodes => nodes.map(node => Math.round(node.getBoundingClientRect().bottom))")
     assert len(set(bottoms)) == rows
     assert page.locator("#rotation-board form.filters label").evaluate_all(LINES) == 1
+
+
+def test_the_list_of_vaults_with_warnings_is_accessible_and_fits_a_phone(
+    page: Page, signed_in: Callable[[Page, str], None], no_barrier: Callable[[Page, str], None]
+) -> None:
+    vault, now = Vault.objects.get(name="pay-prod"), timezone.now()
+    VaultWarning.objects.all().delete()
+    VaultWarning.objects.create(vault=vault, code="no-logs", level="serious", sentence="It rings.", since=now)
+    signed_in(page, "officer")
+
+    no_barrier(page, "/vaults/")
+    page.get_by_role("link", name="1 warning of pay-prod, the most serious: serious").click()
+    page.wait_for_url("**/vaults/pay-prod/#warnings-title")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from audit.models import LedgerEntry
 from tests import factories
-from vaults.models import Person, Secret, Vault
+from vaults.models import Person, Secret, Vault, VaultWarning
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[Person], Client]
@@ -57,12 +58,45 @@ def test_the_list_takes_as_many_queries_for_three_vaults_as_for_one(
     reader: Person, client_of: ClientOf, count: int, django_assert_num_queries: Callable[[int], object]
 ) -> None:
     for number in range(count):
-        factories.vault(f"pay-{number}", subscription=factories.subscription(f"{number}" * 36, f"Sub {number}"))
+        subscription = factories.subscription(f"{number}" * 36, f"Sub {number}")
+        warned(factories.vault(f"pay-{number}", subscription=subscription), "note", "warning")
     client = client_of(reader)
     client.get("/help/")  # the first page puts the CSRF token into the session
-    with django_assert_num_queries(10):  # type: ignore[attr-defined]
+    with django_assert_num_queries(12):  # type: ignore[attr-defined]
         page = text(client, "/vaults/")
-    assert page.count('<th scope="row">') == count
+    assert (page.count('<th scope="row">'), page.count("#warnings-title")) == (count, count)
+
+
+def warned(vault: Vault, *levels: str) -> Vault:
+    """A vault that the rules have looked at, and for which so many ring."""
+    factories.detail(vault)
+    for number, level in enumerate(levels):
+        code, now = f"rule-{number}", timezone.now()
+        VaultWarning.objects.create(vault=vault, code=code, level=level, sentence="It rings.", since=now)
+    return vault
+
+
+def test_each_vault_says_how_many_warnings_it_has_and_leads_to_them(
+    reader: Person, bob: Person, nobody: Person, client_of: ClientOf
+) -> None:
+    warned(factories.vault("pay-prod"), "note", "serious", "warning")
+    warned(factories.vault("pay-test", environment="test"))
+    factories.vault("unseen", resource_id="")
+    cells = {person.username: named_in(text(client_of(person), "/vaults/")) for person in (reader, bob, nobody)}
+
+    assert cells["reader"] == [
+        "pay-prod 3 warnings of pay-prod, the most serious: serious", "pay-test", "unseen Warnings not known",
+    ]  # fmt: skip
+    assert (cells["bob"], cells["nobody"]) == (["pay-test"], [])
+    client = client_of(reader)
+    assert 'href="/vaults/pay-prod/#warnings-title"' in text(client, "/vaults/")
+    assert text(client, "/vaults/?health=gone").count("#warnings-title") == 0
+
+
+def named_in(page: str) -> list[str]:
+    """What stands beside each vault's name."""
+    cells = re.findall(r'<th scope="row">(.*?)</th>', page, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in cells]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from vaults.holders import summary
 from vaults.models import AzureAccess, Secret, Vault, VaultDetail
 from vaults.standing import standing
 from vaults.views.access import may_name_people
-from vaults.warned import warnings_of
+from vaults.warned import rung, warnings_of
 
 
 @require_safe
@@ -41,14 +41,18 @@ def vault_list(request: Request) -> HttpResponse:
 
 
 def _counted(request: Request, page: NumberedPage[Vault]) -> NumberedPage[Vault]:
-    """Gives each vault `shown_count`: how many secrets the person may see, which by a prefix is only a part."""
+    """Gives each vault `shown_count`: how many secrets the person may see, which by a prefix is only a part. And
+    `rung`: its warnings; None where nobody could look.
+    """
     rows = list(page)
+    warned = rung(rows)
     partly = [item for item in rows if not policy.may(request.user, a.SECRET_LIST, item)]
     mine = policy.visible_secrets(request.user).filter(vault__in=partly, vanished_at=None).order_by()
     counts = dict(mine.values_list("vault").annotate(Count("pk"))) if partly else {}
     for item in rows:
         shown = counts.get(item.pk, 0) if item in partly else item.secret_count
         item.shown_count = shown if item.listed_at else None  # type: ignore[attr-defined] # None: not known
+        item.rung = warned.get(item.pk)  # type: ignore[attr-defined]
     page.object_list = rows
     return page
 
