@@ -113,8 +113,15 @@ def test_of_what_is_being_deleted_neither_value_nor_versions_are_spoken_of(
     ada.post(DELETE, WHY)
 
     pages = [client.get(PAGE).content.decode() for client in (ada, client_of(secrets_user))]
-    words = ("<strong>Being deleted</strong>", 'id="reveal"', "You may not see", "still readable", 'id="versions"')
-    assert [[word in page for word in words] for page in pages] == [[True, False, False, False, False]] * 2
+    words = (
+        "<strong>Being deleted</strong>",
+        'id="reveal"',
+        "You may not see",
+        "still readable",
+        'id="versions"',
+        "Gone from",
+    )
+    assert [[word in page for word in words] for page in pages] == [[True, *[False] * 5]] * 2
     assert [word in before for word in (words[1], words[3], words[4])] == [True, True, True]
 
 
