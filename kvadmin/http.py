@@ -14,6 +14,7 @@ from django_htmx.middleware import HtmxDetails
 
 View = TypeVar("View", bound=Callable[..., Any])
 MEGABYTE = 1024 * 1024
+FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}  # what Django reads by itself
 _TAKES, _ASKS = "takes", "asks"
 
 
@@ -35,9 +36,10 @@ def next_page(request: HttpRequest) -> str:
 
 
 def takes_files(view: View) -> View:
-    """Let this view take files: its body may be KVADMIN_UPLOAD_MEGABYTES large instead of KVADMIN_FORM_KILOBYTES.
+    """Let this view take a file as JSON, KVADMIN_UPLOAD_MEGABYTES large, which it reads when it has asked who sent it.
 
-    Put it above every other decorator of the view. Files are held in memory only, for they may hold values.
+    Put it above every other decorator of the view. A form has its own limit here, too: Django reads one, with its
+    files, before anybody asks. Files are held in memory only, for they may hold values.
     """
     setattr(view, _TAKES, "files")
     return view
@@ -69,12 +71,19 @@ def is_for_an_archive(view: Callable[..., Any]) -> bool:
     return getattr(view, _TAKES, "") == "archive"
 
 
-def body_limit(view: Callable[..., Any]) -> int:
-    """How many bytes the body of a request for this view may have."""
+def body_limit(view: Callable[..., Any], content_type: str | None) -> int:
+    """How many bytes the body of a request of this kind may have for this view."""
     if is_for_an_archive(view):
         return int(settings.KVADMIN_ARCHIVE_MEGABYTES) * MEGABYTE
-    limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
-    return limit if getattr(view, _TAKES, "") == "files" else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    takes_it = getattr(view, _TAKES, "") == "files" and content_type not in FORMS
+    limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE if takes_it else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return limit
+
+
+def is_small(request: HttpRequest) -> bool:
+    """Whether its body is no larger than a form may be anywhere."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    return length.isdigit() and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def address(request: HttpRequest) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils.cache import add_never_cache_headers
@@ -17,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from audit.ledger import LedgerUnavailable
 from kvadmin import caching, uploads, views
 from kvadmin.browsers import browser_name
-from kvadmin.http import Request, address, ask_first, body_limit, is_for_an_archive
+from kvadmin.http import Request, address, ask_first, body_limit, is_for_an_archive, is_small
 from vaults import drafts
 from vaults.sessions import SessionStore
 
@@ -58,7 +59,7 @@ class BodyLimitMiddleware:
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: list[Any], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        most = body_limit(view)
+        most = body_limit(view, request.content_type)
         if length.isdigit() and int(length) > most:
             return views.too_large(request, most)
         return _refusal(request, view, args, kwargs) if is_for_an_archive(view) and request.method == "POST" else None
@@ -69,9 +70,10 @@ def _refusal(
 ) -> HttpResponse | None:
     """The answer to somebody who may not upload this archive; None: it may be read. A stranger's file never is."""
     request.upload_handlers = uploads.on_disk(request)
+    if not request.user.is_authenticated:
+        return None if is_small(request) else redirect_to_login(request.get_full_path())
     try:
-        if request.user.is_authenticated:
-            ask_first(view, request, *args, **kwargs)
+        ask_first(view, request, *args, **kwargs)
     except Http404 as error:  # with DEBUG, Django would answer by itself
         return views.not_found(request, error)
     return None

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from audit import clock
-from kvadmin.http import Request
+from kvadmin.http import Request, is_small
 from vaults import sessions
 
 KEPT = (
@@ -24,23 +24,32 @@ KEPT = (
 )  # fmt: skip
 _NOT_TYPED = ("csrfmiddlewaretoken", "next", "seen", "version")
 KEPT_SECONDS = 600
-MOST_CHARACTERS = 10_000  # of one text: a longer one is not kept at all, and half of one never is
+# Of one text; and of all together where nobody knows whose they are. What is longer is not kept at all, never by half.
+MOST_CHARACTERS = 10_000
 _DRAFT = "draft"
 
 
 def keep(request: HttpRequest, back: str) -> None:
     """Keep what this POST held for the page `back`. Raises nothing: a draft is a courtesy."""
-    typed = {name: text for name, text in request.POST.items() if text and name not in _NOT_TYPED}
+    sent = request.POST.items() if is_small(request) else ()  # a file that its page still has, and nobody has read yet
+    typed = {name: text for name, text in sent if text and name not in _NOT_TYPED}
+    owner = sessions.owner(request)
     fields = {name: text for name, text in typed.items() if name in KEPT and len(text) <= MOST_CHARACTERS}
+    if owner is None and sum(map(len, fields.values())) > MOST_CHARACTERS:
+        fields = {}  # nobody that was here: or any stranger fills the table of sessions
     request.session[_DRAFT] = {
         "back": urlsplit(back).path,
         "action": request.path,
         "at": clock.now().timestamp(),
-        "person": sessions.owner(request),
+        "person": owner,
         "fields": fields,
         # A script sends a value as JSON, and nothing is read of that.
-        "all": fields.keys() == typed.keys() and not request.FILES and request.content_type != "application/json",
+        "all": is_small(request) and fields.keys() == typed.keys() and _is_plain(request),
     }
+
+
+def _is_plain(request: HttpRequest) -> bool:
+    return not request.FILES and request.content_type != "application/json"
 
 
 def outlive(request: HttpRequest, end: Callable[[HttpRequest], None]) -> None:

@@ -37,6 +37,7 @@ def periodic_jobs() -> tuple[Periodic, ...]:
         Periodic("checkpoint", "audit.tasks.checkpoint_ledger", timedelta(hours=1)),
         Periodic("prune-events", "audit.tasks.prune_events", timedelta(days=1)),
         Periodic("prune-archives", "vaults.tasks.prune_archives", timedelta(hours=1)),
+        Periodic("prune-sessions", "kvadmin.jobs.tasks.prune_sessions", timedelta(hours=1)),
         Periodic("prune", "kvadmin.jobs.tasks.prune_results", timedelta(days=1)),
     )
 

@@ -22,13 +22,18 @@ OLD_SESSIONS = "django_session"
 
 @task
 def prune_results() -> None:
-    """Forgets what ended long ago: jobs that worked after two days, jobs that failed after thirty, and sessions."""
+    """Forgets what ended long ago: jobs that worked after two days, jobs that failed after thirty, and workers."""
     call_command(
         "prune_db_task_results", queue_name="*", min_age_days=DONE_DAYS, failed_min_age_days=FAILED_DAYS, verbosity=0
     )
+    WorkerBeat.objects.filter(seen_at__lt=timezone.now() - timedelta(days=DONE_DAYS)).delete()
+
+
+@task
+def prune_sessions() -> None:
+    """Forgets sessions that are over. Often, for whoever opens the sign-in page leaves one."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     _forget_old_sessions()
-    WorkerBeat.objects.filter(seen_at__lt=timezone.now() - timedelta(days=DONE_DAYS)).delete()
 
 
 def _forget_old_sessions() -> None:

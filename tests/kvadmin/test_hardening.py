@@ -52,8 +52,8 @@ def _echo(request: HttpRequest) -> HttpResponse:
 
 
 @takes_files
-def _echo_files(request: HttpRequest) -> HttpResponse:
-    return _echo(request)
+def _count(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(len(request.read())))
 
 
 def told(answer: HttpResponse, names: Iterable[str]) -> dict[str, str | None]:
@@ -63,7 +63,7 @@ def told(answer: HttpResponse, names: Iterable[str]) -> dict[str, str | None]:
     return found | {"Content-Security-Policy": "; ".join(parts)}
 
 
-urlpatterns = [path("plain/", _echo), path("with-files/", _echo_files), *real_urls]
+urlpatterns = [path("plain/", _echo), path("with-files/", _count), *real_urls]
 own_pages = pytest.mark.urls(__name__)
 
 
@@ -193,10 +193,20 @@ def test_a_file_passes_only_where_a_view_takes_files(client: Client, nobody: Per
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024
     client.force_login(nobody)
     plain = client.post("/plain/", {"upload": ContentFile(b"y" * 2000, "names.csv")}, headers=HTMX)
-    taken = client.post("/with-files/", {"upload": ContentFile(b"y" * 2000, "names.csv")})
+    taken = client.post("/with-files/", {"upload": "y" * 2000}, content_type="application/json")
 
     assert (plain.status_code, plain["Content-Type"]) == (413, "text/plain")
-    assert taken.content.decode() == "0 " + str({"upload": "y" * 2000})
+    assert taken.content.decode() == "2014"
+
+
+@own_pages
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+def test_no_form_is_larger_for_a_view_that_takes_files(client: Client, settings, kind: str) -> None:
+    """Django reads a form into memory before anybody asks whether its sender may do anything here."""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024
+
+    assert client.post("/with-files/", b"y" * 2000, content_type=kind).status_code == 413
+    assert client.post("/vaults/pay-prod/import/", b"y" * 2000, content_type=kind).status_code == 413
 
 
 @own_pages

@@ -160,5 +160,6 @@ def test_the_periods_come_from_the_settings(settings: Settings) -> None:
         "checkpoint": timedelta(hours=1),
         "prune-events": timedelta(days=1),
         "prune-archives": timedelta(hours=1),
+        "prune-sessions": timedelta(hours=1),
         "prune": timedelta(days=1),
     }

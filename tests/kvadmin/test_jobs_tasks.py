@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from kvadmin.jobs.models import WorkerBeat
-from kvadmin.jobs.tasks import OLD_SESSIONS, prune_results
+from kvadmin.jobs.tasks import OLD_SESSIONS, prune_results, prune_sessions
 from tests.kvadmin import jobs_for_tests as jobs
 from vaults.models import Session
 
@@ -41,7 +41,7 @@ def test_sessions_that_are_over_are_forgotten() -> None:
     for key, hours in (("over", -1), ("open", 1)):
         Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() + timedelta(hours=hours))
 
-    prune_results.call()
+    prune_sessions.call()
 
     assert list(Session.objects.values_list("session_key", flat=True)) == ["open"]
 
@@ -58,7 +58,7 @@ def test_where_the_version_before_left_one_it_empties_itself() -> None:
             until = timezone.now() + timedelta(hours=hours)
             cursor.execute("INSERT INTO django_session VALUES (%s, %s)", [key, until])
 
-    prune_results.call()
+    prune_sessions.call()
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT session_key FROM django_session")

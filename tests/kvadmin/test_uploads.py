@@ -71,6 +71,27 @@ def test_a_file_is_read_only_from_somebody_who_may_restore_there(debug: bool, of
     assert (refused.person, refused.action, refused.vault) == ("bob", "secret:restore", "pay-prod")
 
 
+class Unread:
+    """A body of which nothing may be read."""
+
+    def read(self, *args: object) -> bytes:
+        raise AssertionError("read")
+
+    readline = read
+
+
+def test_of_a_strangers_archive_no_byte_is_read(settings: Any) -> None:
+    """Not even to look for a token, nor for what of it could be kept: whoever sends slowly holds a thread meanwhile."""
+    client = Client(enforce_csrf_checks=True, headers={"Origin": "http://testserver"})
+    client.get("/sign-in/")
+    sent = {"content_type": "multipart/form-data; boundary=x", "wsgi.input": Unread()}
+    large = {"CONTENT_LENGTH": str(LARGE), **sent}
+
+    answer = client.generic("POST", "/vaults/pay-prod/restore/", b"x", **large)
+
+    assert answer.headers["Location"].startswith("/sign-in/?next=")
+
+
 def test_whoever_may_uploads_up_to_the_limit(
     officer: Person, client_of: Callable[[Person], Client], settings: Any
 ) -> None:

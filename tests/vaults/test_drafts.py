@@ -52,6 +52,22 @@ def kept_in_sessions() -> str:
     return "".join(str(row.get_decoded()) for row in Session.objects.all())
 
 
+def test_a_stranger_fills_no_table_with_text(secret: Secret) -> None:
+    """Whoever was never here gets a session for each request: a long text of theirs is not kept, a short one is."""
+    long = dict.fromkeys(drafts.KEPT, "canary-long" * 900)
+    for form in (long, {"reason": "canary-short"}):
+        Client(enforce_csrf_checks=True).post(PAGE, form, headers=OURS)
+
+    assert (kept_in_sessions().count("canary-long"), kept_in_sessions().count("canary-short")) == (0, 1)
+    assert max(len(row.session_data) for row in Session.objects.all()) < 1000
+
+
+def test_who_was_here_keeps_long_texts(lost: Client, secret: Secret) -> None:
+    lost.post(PAGE, {"reason": "x" * 9000, "comment": "y" * 9000}, headers=OURS)
+
+    assert kept_in_sessions().count("y" * 9000) == 1
+
+
 @pytest.mark.parametrize(("headers", "header", "status"), [(OURS, "Location", 302), (HTMX, "HX-Redirect", 200)])
 def test_it_leads_to_the_sign_in_and_what_was_typed_is_there_afterwards(
     lost: Client, secret: Secret, headers: dict[str, str], header: str, status: int
