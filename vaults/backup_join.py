@@ -12,21 +12,23 @@ from kvadmin import __version__
 from kvadmin import actions as a
 from vaults import archive_file, backups, batches
 from vaults.archive_file import Facts, Part
+from vaults.batch_work import Halted
 from vaults.models import Archive, Batch, BatchItem
 
 State = BatchItem.State
 
 
-def join(archive: Archive, batch: Batch, folder: Path, actor: ledger.Actor) -> str:
-    """Make the file, and put on record what it is; why there is none, or "". Raises OSError, LedgerUnavailable.
+def join(archive: Archive, batch: Batch, folder: Path, actor: ledger.Actor) -> None:
+    """Make the file, and put on record what it is. Raises Halted, which says why there is none; OSError, and
+    LedgerUnavailable.
 
     Safe to repeat: the parts are removed only when the row says that the file is there.
     """
     batches.recount(batch)
     if not batch.total:
-        return "There is no secret in this vault: there is nothing to back up."
+        raise Halted("There is no secret in this vault: there is nothing to back up.")
     if not batch.done:
-        return "No secret could be backed up, so there is no archive."
+        raise Halted("No secret could be backed up, so there is no archive.")
     parts = _parts(batch, folder)
     summary = _summary(archive, batch, parts, actor)
     archive.size, archive.digest = archive_file.join(folder, parts, summary, archive.recipients)
@@ -36,7 +38,6 @@ def join(archive: Archive, batch: Batch, folder: Path, actor: ledger.Actor) -> s
         archive.save(update_fields=["size", "digest", "made_at", "expires_at"])
         ledger.record(a.SECRET_BACKUP, actor, ledger.Target(archive.vault.name), reason=batch.reason, note=said)
     archive_file.drop_parts(folder)
-    return ""
 
 
 def _parts(batch: Batch, folder: Path) -> list[Part]:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from audit import ledger
-from audit.ledger import Attempt, LedgerUnavailable
+from audit.ledger import Attempt
 from audit.models import LedgerEntry
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
@@ -24,18 +21,18 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from kvadmin.gateway.values import SecretValue
-from vaults import archive_file, backups, batches, policy
+from vaults import archive_file, backups, batch_work, batches
 from vaults.archive_file import Facts
 from vaults.backup_calls import HEALS, SKIPS, WIDE, Answer, Flight, TooManyVersions, fetch
 from vaults.backup_join import join
-from vaults.models import Archive, Batch, BatchItem, Person
+from vaults.batch_work import REPORT_SECONDS, Halted, Work
+from vaults.models import Archive, Batch, BatchItem
 from vaults.pace import REAL, Clock, Pace
 
 logger = logging.getLogger(__name__)
 State = BatchItem.State
 AT_ONCE = 8  # secrets that are asked for at a time
 TRIES = 3  # for what time may heal; throttling is not counted
-REPORT_SECONDS = 1.0
 SOME = 200  # items that are read from the database at a time
 GIVE_UP_SECONDS = 300.0  # a vault that lets nothing through for so long
 DIED = "Its worker died before the backup was in the archive; it is asked for anew."
@@ -43,41 +40,27 @@ NO_ROOM = "The archive cannot be written. Look at KVADMIN_ARCHIVE_DIR: is the di
 LATE = "This backup has expired, and what there was of it is removed. Ask for a new one."
 
 
-class Halted(Exception):
-    """The backup as a whole cannot go on. Its text is one sentence for the person."""
-
-    code = "halted"
-
-
 def run(batch_id: int, turn: int, *, clock: Clock = REAL) -> Batch | None:
     """Do what is left of a backup; None when the job is not meant any more. Safe to repeat after a crash."""
-    batch = batches.claim(batch_id, turn)
-    if batch is None:
-        return None
+    return batch_work.run(batch_id, turn, lambda batch: _work(batch, clock))
+
+
+def _work(batch: Batch, clock: Clock) -> None:
     try:
-        note = _Run(batch, clock).work()
-    except (Halted, LedgerUnavailable) as error:
-        note = str(error)
+        _Run(batch, clock).work()
     except OSError as error:
         logger.error("batch %s: %s", batch.pk, type(error).__name__)
-        note = NO_ROOM
-    except Exception as error:
-        logger.error("batch %s: %s", batch.pk, type(error).__name__)  # its text may quote what it was given
-        batches.finish(batch, note="It stopped because of an error in kvadmin; its log has the details.")
-        raise
-    batches.finish(batch, note=note)
-    return batch
+        raise Halted(NO_ROOM) from None
 
 
-class _Run:
+class _Run(Work):
     """One turn of one backup."""
 
     def __init__(self, batch: Batch, clock: Clock) -> None:
-        self.batch, self.clock = batch, clock
+        super().__init__(batch, clock)
         self.archive = Archive.objects.select_related("vault__subscription").get(batch=batch)
         self.vault = self.archive.vault
         self.folder = backups.folder_of(self.archive)
-        self.actor = batches.actor_of(batch)
         self.pace = Pace(clock=clock)
         self.waiting: deque[tuple[BatchItem, int]] = deque()
         self.flying: dict[Future[Answer], Flight] = {}
@@ -86,13 +69,11 @@ class _Run:
         self.number = 0
         self.last = 0
         self.landing = False
-        self.stopping = False
         self.since = clock.now()  # when Azure last let something through
         self.got_any = False
-        self._report_at = 0.0
 
-    def work(self) -> str:
-        """Everything that is left; why it ended without an archive, or ""."""
+    def work(self) -> None:
+        """Everything that is left. Raises Halted when it ends without an archive; OSError, LedgerUnavailable."""
         if self.archive.removed_at:
             raise Halted(LATE)
         self._judge()
@@ -100,18 +81,11 @@ class _Run:
         self._list()
         self._settle_what_is_there()
         self._read_all()
-        if self.batch.items.filter(state__in=[State.WAITING, State.DOING]).exists():
-            return ""  # somebody has stopped it
-        return join(self.archive, self.batch, self.folder, self.actor)
+        if not self.batch.items.filter(state__in=[State.WAITING, State.DOING]).exists():  # else somebody has stopped it
+            join(self.archive, self.batch, self.folder, self.actor)
 
     def _judge(self) -> None:
-        """A role is judged when it is used: at each turn, and before each part."""
-        person = Person.objects.get(pk=self.batch.asked_by_id)
-        decision = policy.may(person, a.SECRET_BACKUP, self.vault)
-        if not decision:
-            target, reason = ledger.Target(self.vault.name), self.batch.reason
-            ledger.refuse(a.SECRET_BACKUP, self.actor, target, code=decision.code, note=decision.reason, reason=reason)
-            raise Halted(f"{person} may not back this vault up any more: {decision.reason}")
+        self.judge(a.SECRET_BACKUP, self.vault, "back this vault up")
 
     # --- What there is -----------------------------------------------------------------------------------------------
     def _list(self) -> None:
@@ -143,26 +117,23 @@ class _Run:
         for part in parts:
             items = self.batch.items.filter(key__in=part.keys).exclude(state=State.DONE)
             items.update(state=State.DONE, code="", sentence="", after={"part": part.name})
-        begun = list(self.batch.items.filter(state=State.DOING))
+        begun = list(self.batch.items.filter(state=State.DOING).select_related("vault"))
         closed = LedgerEntry.objects.filter(act__in=[item.ledger_act for item in begun]).exclude(phase="intent")
         known = set(closed.values_list("act", flat=True))
         for item in begun:
             if item.ledger_act and item.ledger_act not in known:
-                self._close(item, self._resumed(item), State.WAITING, lambda act: act.failed(Halted(), note=DIED))
+                act = self.resumed(item, a.SECRET_BACKUP)
+                self.close(item, act, State.WAITING, lambda act: act.failed(Halted(), note=DIED))
             else:
-                self._settle(item, State.WAITING)
+                self.settle(item, State.WAITING)
         batches.recount(self.batch)
-
-    def _resumed(self, item: BatchItem) -> Attempt:
-        assert item.ledger_act  # noqa: S101 - for the type checker: the caller has looked
-        return ledger.resume(item.ledger_act, a.SECRET_BACKUP, self.actor, self._target(item), reason=self.batch.reason)
 
     # --- Reading -----------------------------------------------------------------------------------------------------
     def _read_all(self) -> None:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="backup") as pool:
             try:
                 while True:
-                    self._report()
+                    self.report()
                     self._fill()
                     self._begin(pool)
                     if not self.flying and (self.stopping or not self.waiting):
@@ -176,8 +147,8 @@ class _Run:
     def _fill(self) -> None:
         """The next items; each is looked at once, and then waits here if it has to."""
         if len(self.waiting) < AT_ONCE:
-            left = self.batch.items.filter(state=State.WAITING, pk__gt=self.last).order_by("pk")
-            for item in left[:SOME]:
+            left = self.batch.items.filter(state=State.WAITING, pk__gt=self.last).select_related("vault")
+            for item in left.order_by("pk")[:SOME]:
                 self.waiting.append((item, 0))
                 self.last = item.pk
 
@@ -185,11 +156,7 @@ class _Run:
         while self.waiting and len(self.flying) < AT_ONCE and not self.stopping and self.pace.pause() == 0:
             item, tries = self.waiting.popleft()
             with transaction.atomic():
-                act = ledger.begin(
-                    a.SECRET_BACKUP, self.actor, self._target(item), reason=self.batch.reason, move=ledger.NO_MOVE
-                )
-                item.ledger_act = act.id
-                self._settle(item, State.DOING)
+                act = self.intend(item, a.SECRET_BACKUP)
             self.pace.began()
             self.pace.began()  # a list of versions, and the backup
             self.flying[pool.submit(fetch, self.vault.uri, item.name, str(act.id))] = Flight(item, act, tries + 1)
@@ -237,23 +204,22 @@ class _Run:
         item, act = flight.item, flight.act
         if error.code == "throttled" and self.clock.now() - self.since < GIVE_UP_SECONDS:
             self.pace.refused(error.retry_after)
-            self.batch.throttled += 1
-            self.batch.held_until = timezone.now() + timedelta(seconds=self.pace.pause())
-            self._close(item, act, State.WAITING, lambda act: act.failed(error))
+            self.hold(self.pace.pause())
+            self.close(item, act, State.WAITING, lambda act: act.failed(error))
             self.waiting.appendleft((item, flight.tries - 1))
         elif error.code in HEALS and flight.tries < TRIES:
-            self._close(item, act, State.WAITING, lambda act: act.failed(error))
+            self.close(item, act, State.WAITING, lambda act: act.failed(error))
             self.waiting.append((item, flight.tries))
         elif error.code in SKIPS:
             self._skip(item, act, error)
         else:
-            self._close(item, act, State.FAILED, lambda act: act.failed(error), error.code, error.lasting)
+            self.close(item, act, State.FAILED, lambda act: act.failed(error), error.code, error.lasting)
             if error.code in WIDE and not self.got_any and not self.landing:
                 raise Halted(error.lasting)
 
     def _skip(self, item: BatchItem, act: Attempt, error: GatewayError | TooManyVersions) -> None:
         sentence = SKIPS[error.code]
-        self._close(item, act, State.SKIPPED, lambda act: act.failed(error, note=sentence), error.code, sentence)
+        self.close(item, act, State.SKIPPED, lambda act: act.failed(error, note=sentence), error.code, sentence)
 
     # --- Writing down ------------------------------------------------------------------------------------------------
     def _write_part(self) -> None:
@@ -271,29 +237,3 @@ class _Run:
         BatchItem.objects.bulk_update([item for item, *_ in self.part], fields, batch_size=100)
         self.batch.done += len(self.part)
         self.part, self.bytes = [], 0
-
-    def _close(
-        self, item: BatchItem, act: Attempt, state: State, outcome: Callable[[Attempt], None],
-        code: str = "", sentence: str = "",
-    ) -> None:  # fmt: skip
-        """The outcome of an item and of its act: both or neither."""
-        with transaction.atomic():
-            outcome(act)
-            self._settle(item, state, code, sentence)
-
-    def _settle(self, item: BatchItem, state: State, code: str = "", sentence: str = "") -> None:
-        item.state, item.code, item.sentence, item.changed_at = state, code, sentence[:400], timezone.now()
-        item.save(update_fields=["state", "code", "sentence", "changed_at", "ledger_act"])
-        if column := batches.OVER.get(state):
-            setattr(self.batch, column, getattr(self.batch, column) + 1)
-
-    def _report(self) -> None:
-        """How far it is, once a second; and whether somebody wants it to stop."""
-        if self.clock.now() < self._report_at:
-            return
-        self._report_at = self.clock.now() + REPORT_SECONDS
-        self.stopping = self.stopping or batches.stops(self.batch)
-        batches.save_counts(self.batch)
-
-    def _target(self, item: BatchItem) -> ledger.Target:
-        return ledger.Target(self.vault.name, item.key)

@@ -7,36 +7,32 @@ thread alone writes. An item costs two commits: its intent with "doing", its out
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from audit import ledger
-from audit.ledger import Attempt, LedgerUnavailable
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.paging import Patience
 from kvadmin.gateway.writes import Written, update_secret_properties
-from vaults import batches, policy, rows, turns
-from vaults.bulk_parts import AT_ONCE, Listed, Outcome, Part, Ready, take_turns
+from vaults import batch_work, policy, rows, turns
+from vaults.batch_work import REPORT_SECONDS, Halted, Work, target
+from vaults.bulk_parts import AT_ONCE, Listed, Part, Ready, take_turns
 from vaults.changes import WHY_NOT, Change, plan, sent
 from vaults.models import Batch, BatchItem, Person, Vault
 from vaults.pace import REAL, Clock, Pace
 from vaults.rules import Refusal
 
-logger = logging.getLogger(__name__)
 State = BatchItem.State
 FRESH_SECONDS = 30.0  # what was seen longer ago is looked at again before it is written
 GIVE_UP_SECONDS = 300.0  # a vault that lets nothing through for so long
-REPORT_SECONDS = 1.0
 # Codes that meet every item of the vault alike: the others are not even tried.
 WIDE = frozenset({"rbac", "access-policy", "policy", "firewall", "private-link", "dns", "credential", "throttled"})
 NOT_TRIED = "Not tried, because Azure refused another one of this vault: "
@@ -47,46 +43,22 @@ DIED_NOTE = "Its worker died before Azure did it; it is done anew."
 SETTLED = "Its worker died after Azure did it: Azure shows the change."
 REACHED = "Azure shows the change: an earlier try had reached it."
 NEWER = "Done; but a newer version was set in that moment, and it is that one which was changed."
-
-
 ALLOWED = policy.Decision(allowed=True, reason="")  # the right itself is judged when the item is done
 
 
-class Halted(Exception):
-    """An act that was begun and did not reach Azure, because the batch was stopped or its worker died."""
-
-    code = "halted"
-
-
 def run(batch_id: int, turn: int, *, clock: Clock = REAL) -> Batch | None:
-    """Do what is left of a batch; None when the job is not meant any more. Safe to repeat after a crash."""
-    batch = batches.claim(batch_id, turn)
-    if batch is None:
-        return None
-    note = ""
-    try:
-        _Run(batch, clock).work()
-    except LedgerUnavailable as error:
-        note = error.sentence
-    except Exception as error:
-        logger.error("batch %s: %s", batch.pk, type(error).__name__)  # its text may quote rows
-        batches.finish(batch, note="It stopped because of an error in kvadmin; its log has the details.")
-        raise
-    batches.finish(batch, note=note)
-    return batch
+    """Do what is left of a change; None when the job is not meant any more. Safe to repeat after a crash."""
+    return batch_work.run(batch_id, turn, lambda batch: _Run(batch, clock).work())
 
 
-class _Run:
-    """One turn of one batch."""
+class _Run(Work):
+    """One turn of one change."""
 
     def __init__(self, batch: Batch, clock: Clock) -> None:
-        self.batch, self.clock = batch, clock
+        super().__init__(batch, clock)
         self.change = Change.from_json(batch.parameters)
-        self.actor = batches.actor_of(batch)
-        self.person = self.batch.asked_by
+        self.person = batch.asked_by
         self.holder = f"{self.actor.name[:150]} (batch {batch.pk})"
-        self.stopping = False
-        self._report_at = 0.0
 
     def work(self) -> None:
         turns.give_all_back(self.holder)
@@ -101,7 +73,7 @@ class _Run:
         most = settings.KVADMIN_SYNC_PARALLEL
         with ThreadPoolExecutor(most * (AT_ONCE + 1), thread_name_prefix="bulk") as pool:
             while active or (waiting and not self.stopping):
-                self._report()
+                self.report()
                 while waiting and len(active) < most and not self.stopping:
                     active.append(waiting.popleft())
                 for part in active:
@@ -129,15 +101,10 @@ class _Run:
         elif pause > 0 and active:
             self.clock.sleep(pause)
 
-    def _report(self) -> None:
-        """How far it is, once a second; whether somebody wants it to stop; and who they are that asked, with no roles
-        remembered, so that a right is never judged by what was more than a second ago."""
-        if self.clock.now() < self._report_at:
-            return
-        self._report_at = self.clock.now() + REPORT_SECONDS
-        self.stopping = self.stopping or batches.stops(self.batch)
+    def look_up(self) -> None:
+        """And who they are that asked, with no roles remembered: a right is never judged by what was a second ago."""
+        super().look_up()
         self.person = Person.objects.get(pk=self.batch.asked_by_id)
-        batches.save_counts(self.batch)
 
     # --- Beginning ---------------------------------------------------------------------------------------------------
     def _begin(self, part: Part, pool: ThreadPoolExecutor) -> None:
@@ -163,7 +130,7 @@ class _Run:
     def _let_go(self, part: Part) -> None:
         """Nothing more is begun; what was begun, and refused for being too fast, waits again."""
         for ready in part.ready:
-            self._close(ready.item, ready.act, State.WAITING, lambda act: act.failed(Halted(), note=STOPPED_NOTE))
+            self.close(ready.item, ready.act, State.WAITING, lambda act: act.failed(Halted(), note=STOPPED_NOTE))
         part.ready.clear()
 
     def _chosen(self, part: Part) -> list[Ready]:
@@ -182,8 +149,8 @@ class _Run:
         decision = policy.may(self.person, a.SECRET_UPDATE, part.vault, item.key)
         if not decision:
             code, note, reason = decision.code, decision.reason, self.batch.reason
-            ledger.refuse(a.SECRET_UPDATE, self.actor, _target(item), code=code, note=note, reason=reason)
-            self._settle(item, State.SKIPPED, "no-right", decision.reason)
+            ledger.refuse(a.SECRET_UPDATE, self.actor, target(item), code=code, note=note, reason=reason)
+            self.settle(item, State.SKIPPED, "no-right", decision.reason)
         return bool(decision)
 
     def _begun(self, part: Part, chosen: list[Ready]) -> list[Ready]:
@@ -194,7 +161,7 @@ class _Run:
             begun = self._with_turns(part, chosen)
             for ready in begun:
                 if ready.act is None:
-                    self._intend(ready)
+                    ready.act = self.intend(ready.item, a.SECRET_UPDATE)
         return begun
 
     def _with_turns(self, part: Part, chosen: list[Ready]) -> list[Ready]:
@@ -212,22 +179,15 @@ class _Run:
 
     def _busy(self, part: Part, ready: Ready, refusal: Refusal) -> None:
         if ready.item.key in part.busy:
-            self._close(ready.item, ready.act, State.FAILED, lambda act: act.failed(refusal), "busy", refusal.sentence)
+            self.close(ready.item, ready.act, State.FAILED, lambda act: act.failed(refusal), "busy", refusal.sentence)
             return
         part.busy.add(ready.item.key)
         self._look_again(part, ready)
 
     def _look_again(self, part: Part, ready: Ready) -> None:
         if ready.act:
-            self._close(ready.item, ready.act, State.WAITING, lambda act: act.failed(Halted(), note=MEANWHILE))
+            self.close(ready.item, ready.act, State.WAITING, lambda act: act.failed(Halted(), note=MEANWHILE))
         part.stale[ready.item.key] = ready.item
-
-    def _intend(self, ready: Ready) -> None:
-        """Put the intent on record together with the item's state; the caller commits both before Azure is called."""
-        target, reason = _target(ready.item), self.batch.reason
-        ready.act = ledger.begin(a.SECRET_UPDATE, self.actor, target, reason=reason, move=ledger.NO_MOVE)
-        ready.item.ledger_act = ready.act.id
-        self._settle(ready.item, State.DOING)
 
     # --- Taking what was answered ------------------------------------------------------------------------------------
     def _take(self, part: Part) -> None:
@@ -253,7 +213,8 @@ class _Run:
                 self._judge(part, item, seen)
         if page is None:
             for item in part.left.values():
-                self._close(item, self._resumed(item), State.SKIPPED, lambda act: act.failed(Halted()), "gone")
+                act = self.resumed(item, a.SECRET_UPDATE)
+                self.close(item, act, State.SKIPPED, lambda act: act.failed(Halted()), "gone", WHY_NOT["gone"])
             part.again()
 
     def _judge(self, part: Part, item: BatchItem, seen: SecretProperties) -> None:
@@ -263,33 +224,29 @@ class _Run:
         if item.state == State.DOING and self._was_done(part, item, seen):
             return
         if planned.code == "managed":
-            self._settle(item, State.SKIPPED, "managed", WHY_NOT["managed"])
+            self._skip(item, "managed")
         elif now == item.after and item.ledger_act:
-            self._settle(item, State.DONE, "", REACHED)
+            self.settle(item, State.DONE, "", REACHED)
         elif now == item.after:
-            self._settle(item, State.SKIPPED, "unchanged", WHY_NOT["unchanged"])
+            self._skip(item, "unchanged")
         elif not same_version or now != item.before or planned.after != item.after:
-            self._settle(item, State.SKIPPED, "changed", WHY_NOT["changed"])
+            self._skip(item, "changed")
         else:
             part.ready.append(Ready(item, seen, self.clock.now(), part.asked))
 
+    def _skip(self, item: BatchItem, code: str) -> None:
+        self.settle(item, State.SKIPPED, code, WHY_NOT[code])
+
     def _was_done(self, part: Part, item: BatchItem, seen: SecretProperties) -> bool:
         """Close the act of an item whose worker died, by what Azure shows; False when it has yet to be done."""
-        act = self._resumed(item)
+        act = self.resumed(item, a.SECRET_UPDATE)
         if self.change.before(seen) != item.after:
-            self._close(item, act, State.WAITING, lambda act: act.failed(Halted(), note=DIED_NOTE))
+            self.close(item, act, State.WAITING, lambda act: act.failed(Halted(), note=DIED_NOTE))
             return False
         with transaction.atomic():
-            self._close(item, act, State.DONE, lambda act: act.done(note=SETTLED), "", SETTLED)
+            self.close(item, act, State.DONE, lambda act: act.done(note=SETTLED), "", SETTLED)
             rows.store(part.vault, seen)
         return True
-
-    def _resumed(self, item: BatchItem) -> Attempt | None:
-        """The act of an item that was found under way."""
-        if item.state != State.DOING or item.ledger_act is None:
-            return None
-        reason = self.batch.reason
-        return ledger.resume(item.ledger_act, a.SECRET_UPDATE, self.actor, _target(item), reason=reason)
 
     def _written(self, part: Part, ready: Ready, future: Future[Written]) -> SecretProperties | None:
         """Put the outcome on record; what the inventory is to show now, if Azure took the change."""
@@ -302,18 +259,17 @@ class _Run:
         part.since, properties = self.clock.now(), written.properties
         newer = NEWER if properties.created_on != ready.seen.created_on else ""
         facts = {"version": properties.version, "request_id": written.request_id, "region": written.region}
-        self._close(ready.item, ready.act, State.DONE, lambda act: act.done(note=str(self.change), **facts), "", newer)
+        self.close(ready.item, ready.act, State.DONE, lambda act: act.done(note=str(self.change), **facts), "", newer)
         return properties
 
     def _refused(self, part: Part, ready: Ready, error: GatewayError) -> None:
         if error.code == "throttled" and self.clock.now() - part.since < GIVE_UP_SECONDS:
             part.pace.refused(error.retry_after)
-            self.batch.throttled += 1
-            self.batch.held_until = timezone.now() + timedelta(seconds=part.pace.pause())
+            self.hold(part.pace.pause())
             part.ready.appendleft(ready)
             return
         sentence = error.lasting + ("" if error.definite else UNSURE)
-        self._close(ready.item, ready.act, State.FAILED, lambda act: act.failed(error), error.code, sentence)
+        self.close(ready.item, ready.act, State.FAILED, lambda act: act.failed(error), error.code, sentence)
         if error.code in WIDE:
             self._give_up(part, error)
 
@@ -324,32 +280,12 @@ class _Run:
         """
         sentence = NOT_TRIED + error.lasting
         for ready in part.ready:
-            self._close(ready.item, ready.act, State.FAILED, lambda act: act.failed(error), error.code, sentence)
+            self.close(ready.item, ready.act, State.FAILED, lambda act: act.failed(error), error.code, sentence)
         for item in [*part.left.values(), *part.stale.values()]:
             if item.state == State.WAITING:
-                self._settle(item, State.FAILED, error.code, sentence)
+                self.settle(item, State.FAILED, error.code, sentence)
         part.ready.clear()
         part.left, part.stale = {}, {}
-
-    # --- Writing down ------------------------------------------------------------------------------------------------
-    def _close(
-        self, item: BatchItem, act: Attempt | None, state: State, outcome: Outcome, code: str = "", sentence: str = ""
-    ) -> None:
-        """The outcome of an item and, if it has one, of its act: both or neither."""
-        with transaction.atomic(savepoint=False):
-            if act:
-                outcome(act)
-            self._settle(item, state, code, sentence or WHY_NOT.get(code, ""))
-
-    def _settle(self, item: BatchItem, state: State, code: str = "", sentence: str = "") -> None:
-        item.state, item.code, item.sentence, item.changed_at = state, code, sentence[:400], timezone.now()
-        item.save(update_fields=["state", "code", "sentence", "changed_at", "ledger_act"])
-        if column := batches.OVER.get(state):
-            setattr(self.batch, column, getattr(self.batch, column) + 1)
-
-
-def _target(item: BatchItem) -> ledger.Target:
-    return ledger.Target(item.vault.name, item.key)
 
 
 def _write(vault: Vault, ready: Ready) -> Written:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,6 @@ from vaults.rules import Refusal
 
 AT_ONCE = 4  # calls under way in one vault
 Listed = Future[list[SecretProperties] | None]
-Outcome = Callable[[Attempt], None]
 
 
 @dataclass

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audit.ingest import ingest_rows
 from audit.models import AccessEvent, LedgerEntry
+from kvadmin import actions as a
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
@@ -253,10 +254,7 @@ def test_what_was_under_way_when_the_worker_died_is_asked_for_anew_and_its_act_i
     worker = backup_run._Run(claimed, backup_run.REAL)
     worker._list()
     item = claimed.items.first()
-    act = backup_run.ledger.begin(
-        backup_run.a.SECRET_BACKUP, worker.actor, worker._target(item), reason="", move=backup_run.ledger.NO_MOVE
-    )
-    BatchItem.objects.filter(pk=item.pk).update(state="doing", ledger_act=act.id)
+    act = worker.intend(item, a.SECRET_BACKUP)
 
     run(archive)
     assert len(names_in(archive)) == 5
