@@ -37,7 +37,7 @@ def unpack(text: str) -> tuple[Secret, str]:
     if not hmac.compare_digest(tag, _tag(sealed, nonce)):
         raise ValueError("The backup was changed.")
     content = json.loads(zlib.decompress(_mix(sealed, nonce)))
-    secret = Secret(content["name"], content["managed"])
+    secret = Secret(content["name"], managed=content["managed"])
     for version in content["versions"]:
         secret.add(Version(**version))
     return secret, content["subscription"]

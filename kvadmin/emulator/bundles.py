@@ -11,12 +11,12 @@ from kvadmin.emulator.store import Deleted, Secret, Version
 
 def bundle(vault: Vault, secret: Secret, version: Version, *, value: bool = False) -> dict[str, Any]:
     """One version; `value` only where Azure gives it out: the answers to set and get."""
-    return _present(
+    return present(
         value=version.value if value else None,
         contentType=version.content_type,
         id=version_id(vault, secret, version),
         managed=secret.managed or None,
-        attributes=_attributes(vault, version),
+        attributes=attributes(vault, version, version.updated),
         tags=version.tags,
         kid=version.kid,
     )
@@ -35,13 +35,13 @@ def deleted_item(vault: Vault, entry: Deleted) -> dict[str, Any]:
 def item(vault: Vault, secret: Secret) -> bytes:
     """A secret in a list, as JSON that is built once: its id has no version."""
     if secret.item is None:
-        secret.item = _dump(_item(vault, secret, secret.latest, ""))
+        secret.item = dump(_item(vault, secret, secret.latest, ""))
     return secret.item
 
 
 def version_item(vault: Vault, secret: Secret, version: Version) -> bytes:
     """A version in the list of a secret's versions, as JSON."""
-    return _dump(_item(vault, secret, version, f"/{version.id}"))
+    return dump(_item(vault, secret, version, f"/{version.id}"))
 
 
 def secret_id(vault: Vault, name: str, *, collection: str = "secrets") -> str:
@@ -60,22 +60,23 @@ def list_page(items: list[bytes], next_link: str | None) -> bytes:
 
 
 def _item(vault: Vault, secret: Secret, version: Version, suffix: str) -> dict[str, Any]:
-    return _present(
+    return present(
         contentType=version.content_type,
         id=secret_id(vault, secret.name) + suffix,
         managed=secret.managed or None,
-        attributes=_attributes(vault, version),
+        attributes=attributes(vault, version, version.updated),
         tags=version.tags,
     )
 
 
-def _attributes(vault: Vault, version: Version) -> dict[str, Any]:
-    return _present(
+def attributes(vault: Vault, version: Any, updated: int) -> dict[str, Any]:
+    """The attributes of a version, of whatever kind."""
+    return present(
         enabled=version.enabled,
         nbf=version.not_before,
         exp=version.expires_on,
         created=version.created,
-        updated=version.updated,
+        updated=updated,
         recoveryLevel=vault.recovery_level,
         recoverableDays=vault.soft_delete_days,
     )
@@ -89,9 +90,11 @@ def _deletion(vault: Vault, entry: Deleted) -> dict[str, Any]:
     }
 
 
-def _present(**fields: Any) -> dict[str, Any]:
+def present(**fields: Any) -> dict[str, Any]:
+    """The fields that are set."""
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _dump(obj: dict[str, Any]) -> bytes:
+def dump(obj: dict[str, Any]) -> bytes:
+    """JSON as the service writes it into lists."""
     return json.dumps(obj, ensure_ascii=False, separators=(",", ":")).encode()

@@ -6,16 +6,18 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from kvadmin.emulator import answers
+from kvadmin.emulator import answers, rules
 from kvadmin.emulator.bundles import list_page
 from kvadmin.emulator.http import JSON_TYPE, Request, Response
 from kvadmin.emulator.state import Azure, Vault
-from kvadmin.emulator.store import Deleted, Secret, Version
+from kvadmin.emulator.store import Deleted, Secret, Version, page
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Call:
     def one_version(self) -> tuple[Secret, Version]:
         """The version that is meant, the newest without one; raises the 404."""
         secret = self.secret
-        version = secret.versions.get(self.version.lower()) if self.version else secret.latest
+        version = secret.version(self.version)
         if version is None:
             raise answers.secret_not_found(f"{self.name}/{self.version}")
         return secret, version
@@ -69,6 +71,14 @@ def list_answer(call: Call, items: list[bytes], token: dict[str, Any] | None, si
         query = f"api-version={version}&$skiptoken={skip}&maxresults={size}"
         link = f"https://{call.vault.host}:443{call.request.path}?{query}"
     return Response(200, {"Content-Type": JSON_TYPE}, list_page(items, link))
+
+
+def page_answer(call: Call, entries: Mapping[str, T], write: Callable[[T], bytes]) -> Response:
+    """A page of `entries`, in the order of their keys and each as `write` has it, with the link to the next one."""
+    size = rules.page_size(call.request)
+    keys, following = page(sorted(entries), marker_of(call.request)[0], size)
+    items = [write(entries[key]) for key in keys]
+    return list_answer(call, items, {"NextMarker": following} if following else None, size)
 
 
 def marker_of(request: Request) -> tuple[str, bool]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kvadmin.emulator import answers, rules
-from kvadmin.emulator.calls import Call, list_answer, marker_of, operation
+from kvadmin.emulator import answers
+from kvadmin.emulator.bundles import attributes, dump, present
+from kvadmin.emulator.calls import Call, operation, page_answer
 from kvadmin.emulator.http import Response, json_response
 from kvadmin.emulator.issuing import public_key
 from kvadmin.emulator.objects import Key, KeyVersion
 from kvadmin.emulator.resources import Vault
-from kvadmin.emulator.store import page
 
 READ_KEYS = "Microsoft.KeyVault/vaults/keys/read"
 READ_ROTATION = "Microsoft.KeyVault/vaults/keyrotationpolicies/read"
@@ -22,26 +21,19 @@ READ_ROTATION = "Microsoft.KeyVault/vaults/keyrotationpolicies/read"
 
 def list_keys(call: Call) -> Response:
     """A page of keys by name."""
-    size = rules.page_size(call.request)
-    names, following = page(sorted(call.vault.keys), marker_of(call.request)[0], size)
-    items = [_item(call.vault, key, key.latest, "") for name in names if (key := call.vault.keys[name])]
-    return list_answer(call, items, {"NextMarker": following} if following else None, size)
+    return page_answer(call, call.vault.keys, lambda key: _item(call.vault, key, key.latest, ""))
 
 
 def list_versions(call: Call) -> Response:
     """A page of a key's versions by their id; an unknown key has none."""
-    size = rules.page_size(call.request)
-    key = call.vault.keys.get(call.name.lower())
-    versions = key.versions if key else {}
-    ids, following = page(sorted(versions), marker_of(call.request)[0], size)
-    items = [_item(call.vault, key, versions[id], f"/{id}") for id in ids] if key else []  # noqa: A001
-    return list_answer(call, items, {"NextMarker": following} if following else None, size)
+    key = call.vault.keys.get(call.name.lower()) or Key(call.name)
+    return page_answer(call, key.versions, lambda version: _item(call.vault, key, version, f"/{version.id}"))
 
 
 def get_key(call: Call) -> Response:
     """The public part of a key, with its attributes."""
     key = _key(call)
-    version = key.versions.get(call.version.lower()) if call.version else key.latest
+    version = key.version(call.version)
     if version is None:
         raise answers.not_found("key", f"{call.name}/{call.version}")
     call.object_id = f"{call.vault.uri}keys/{key.name}"  # without the version, even on success
@@ -71,35 +63,15 @@ def _key(call: Call) -> Key:
 
 
 def _item(vault: Vault, key: Key, version: KeyVersion, suffix: str) -> bytes:
-    shown = {"kid": f"{vault.uri}keys/{key.name}{suffix}", **_shown(vault, key, version)}
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+    return dump({"kid": f"{vault.uri}keys/{key.name}{suffix}", **_shown(vault, key, version)})
 
 
 def _shown(vault: Vault, key: Key, version: KeyVersion) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "attributes": attributes(vault, version) | _exportable(version),
-        "tags": version.tags,
-        "managed": key.managed or None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _exportable(version: KeyVersion) -> dict[str, Any]:
-    return {} if version.exportable is None else {"exportable": version.exportable}
-
-
-def attributes(vault: Vault, version: Any) -> dict[str, Any]:
-    """The attributes of a version of a key or of a certificate; what is not set is left out."""
-    fields = {
-        "enabled": version.enabled,
-        "nbf": version.not_before,
-        "exp": version.expires_on,
-        "created": version.created,
-        "updated": version.created,
-        "recoveryLevel": vault.recovery_level,
-        "recoverableDays": vault.soft_delete_days,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    return present(
+        attributes=attributes(vault, version, version.created) | present(exportable=version.exportable),
+        tags=version.tags,
+        managed=key.managed or None,
+    )
 
 
 def _public(version: KeyVersion) -> dict[str, str]:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from kvadmin.emulator.versioned import Versioned
+
 
 @dataclass
 class KeyVersion:
@@ -26,24 +28,11 @@ class KeyVersion:
 
 
 @dataclass
-class Key:
-    """A key and its versions, in the order of creation. `managed`: it belongs to a certificate. `rotation` is the
-    body of its rotation policy."""
+class Key(Versioned[KeyVersion]):
+    """A key. `managed`: it belongs to a certificate. `rotation` is the body of its rotation policy."""
 
-    name: str
     managed: bool = False
-    versions: dict[str, KeyVersion] = field(default_factory=dict)
     rotation: dict[str, Any] | None = None
-
-    @property
-    def latest(self) -> KeyVersion:
-        """The newest version."""
-        return next(reversed(self.versions.values()))
-
-    def add(self, version: KeyVersion) -> KeyVersion:
-        """Make `version` the newest one."""
-        self.versions[version.id] = version
-        return version
 
 
 @dataclass
@@ -61,22 +50,10 @@ class CertificateVersion:
 
 
 @dataclass
-class Certificate:
-    """A certificate, its versions in the order of creation, and the body of its policy."""
+class Certificate(Versioned[CertificateVersion]):
+    """A certificate, and the body of its policy."""
 
-    name: str
     policy: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, CertificateVersion] = field(default_factory=dict)
-
-    @property
-    def latest(self) -> CertificateVersion:
-        """The newest version."""
-        return next(reversed(self.versions.values()))
-
-    def add(self, version: CertificateVersion) -> CertificateVersion:
-        """Make `version` the newest one."""
-        self.versions[version.id] = version
-        return version
 
 
 def seconds(moment: datetime | None) -> int | None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
 from kvadmin.emulator import answers, backup, certificates, keys, rules
-from kvadmin.emulator.bundles import bundle, deleted_bundle, deleted_item, item, secret_id, version_id, version_item
-from kvadmin.emulator.calls import Call, list_answer, marker_of, operation
+from kvadmin.emulator.bundles import (
+    bundle,
+    deleted_bundle,
+    deleted_item,
+    dump,
+    item,
+    secret_id,
+    version_id,
+    version_item,
+)
+from kvadmin.emulator.calls import Call, list_answer, marker_of, operation, page_answer
 from kvadmin.emulator.http import Response, json_response
 from kvadmin.emulator.roles import DATA_ACTION, GET, PURGE, READ_METADATA
-from kvadmin.emulator.store import Secret, Version, page
+from kvadmin.emulator.store import Secret, Version
 
 BACKUP_VERSIONS = 500
 
@@ -79,21 +87,14 @@ def list_secrets(call: Call) -> Response:
 
 def list_versions(call: Call) -> Response:
     """A page of a secret's versions by their id, so by chance; an unknown secret has none."""
-    size = rules.page_size(call.request)
-    secret = call.vault.secrets.get(call.name)
-    versions = secret.versions if secret else {}
-    ids, following = page(sorted(versions), marker_of(call.request)[0], size)
-    items = [version_item(call.vault, secret, versions[key]) for key in ids] if secret else []
-    return list_answer(call, items, {"NextMarker": following} if following else None, size)
+    secret = call.vault.secrets.get(call.name) or Secret(call.name)
+    return page_answer(call, secret.versions, lambda version: version_item(call.vault, secret, version))
 
 
 def list_deleted(call: Call) -> Response:
     """A page of deleted secrets by name."""
-    size = rules.page_size(call.request)
     entries = {entry.secret.name.lower(): entry for entry in call.vault.secrets.all_deleted(call.now)}
-    names, following = page(sorted(entries), marker_of(call.request)[0], size)
-    items = [json.dumps(deleted_item(call.vault, entries[name])).encode() for name in names]
-    return list_answer(call, items, {"NextMarker": following} if following else None, size)
+    return page_answer(call, entries, lambda entry: dump(deleted_item(call.vault, entry)))
 
 
 def delete_secret(call: Call) -> Response:

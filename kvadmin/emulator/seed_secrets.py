@@ -63,7 +63,7 @@ def build(azure: Azure, random: Random) -> None:
 
 
 def _put(vault: Vault, sample: Sample, now: datetime, random: Random) -> None:
-    secret = vault.secrets.add(Secret(sample.name, sample.managed))
+    secret = vault.secrets.add(Secret(sample.name, managed=sample.managed))
     oldest_first = sorted(sample.ages, reverse=True)
     for number, age in enumerate(oldest_first, start=1):
         version_id = f"{random.getrandbits(128):032x}"

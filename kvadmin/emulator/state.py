@@ -147,7 +147,7 @@ class Azure:
         """Add a version to a secret without a request: nothing is logged. `at` is when it was made."""
         with self.lock:
             vault = self.vault(vault_name)
-            secret = vault.secrets.get(name) or vault.secrets.add(Secret(name, managed))
+            secret = vault.secrets.get(name) or vault.secrets.add(Secret(name, managed=managed))
             version = Version(
                 value,
                 int((at or self.clock.now()).timestamp()),

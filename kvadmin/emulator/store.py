@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from kvadmin.emulator.versioned import Versioned
+
 
 @dataclass
 class Version:
@@ -28,27 +30,19 @@ class Version:
 
 
 @dataclass
-class Secret:
-    """A secret and all of its versions, in the order of creation; `name` keeps the casing of the first set."""
+class Secret(Versioned[Version]):
+    """A secret and all of its versions."""
 
-    name: str
     managed: bool = False
-    versions: dict[str, Version] = field(default_factory=dict)
     # The secret's entry in a list page as JSON, built once: a list of 100,000 must not cost 100,000 dumps.
     item: bytes | None = None
     # After a recover Azure needs a moment until the secret can be read again.
     readable_from: datetime | None = None
 
-    @property
-    def latest(self) -> Version:
-        """The newest version."""
-        return next(reversed(self.versions.values()))
-
     def add(self, version: Version) -> Version:
         """Make `version` the newest one."""
-        self.versions[version.id] = version
         self.item = None
-        return version
+        return super().add(version)
 
 
 @dataclass
