@@ -18,6 +18,7 @@ from kvadmin.gateway.keyvault import EARLIEST, MOST_VERSIONS, PAGE_SIZE, moment
 from kvadmin.gateway.paging import Page, follow, read_page
 
 T = TypeVar("T")
+L = TypeVar("L", bound="Listed")
 MOST_CALLS = 8  # pages of Azure's that one part may take: some are empty, and nobody waits for hundreds
 _LONGEST_TOKEN = 2_000
 
@@ -70,6 +71,15 @@ class Common:
     tags: dict[str, str]
     recovery_level: str
     recoverable_days: int
+
+
+class Listed(Protocol):
+    """A key or a certificate, or a version of one, as a list shows it."""
+
+    @property
+    def common(self) -> Common:
+        """What all of them have."""
+        ...
 
 
 def common(address: str, item: Mapping[str, Any]) -> Common:
@@ -128,21 +138,19 @@ def _token(link: str) -> str:
     return found
 
 
-def list_versions(
-    vault_uri: str, kind: Kind, name: str, read: Callable[[Mapping[str, Any]], T], created: Callable[[T], Common]
-) -> Versions[T]:
+def list_versions(vault_uri: str, kind: Kind, name: str, read: Callable[[Mapping[str, Any]], L]) -> Versions[L]:
     """The versions of one object, MOST_VERSIONS at most; an unknown one has none, as Azure has it.
 
     Raises:
         GatewayError: Azure could not be asked.
     """
-    items: list[T] = []
+    items: list[L] = []
     first = f"/{kind.collection}/{name}/versions?maxresults={PAGE_SIZE}"
     for raw in follow(lambda link: _page(vault_uri, kind, link), first):
         items += _read_all(raw, read)
         if len(items) > MOST_VERSIONS:
             break
-    kept = sorted(items[:MOST_VERSIONS], key=lambda item: created(item).created_on or EARLIEST, reverse=True)
+    kept = sorted(items[:MOST_VERSIONS], key=lambda item: item.common.created_on or EARLIEST, reverse=True)
     return Versions(kept, cut=len(items) > MOST_VERSIONS)
 
 

@@ -106,7 +106,7 @@ def list_properties_of_certificate_versions(vault_uri: str, name: str) -> Versio
         GatewayError: "refused" when no certificate can have that name; nothing is sent then.
     """
     check_name(name)
-    return list_versions(vault_uri, CERTIFICATES, name, _item, lambda item: item.common)
+    return list_versions(vault_uri, CERTIFICATES, name, _item)
 
 
 def get_certificate(vault_uri: str, name: str, version: str = "") -> Certificate:

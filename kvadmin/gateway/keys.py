@@ -72,7 +72,7 @@ def list_properties_of_key_versions(vault_uri: str, name: str) -> Versions[KeyPr
         GatewayError: "refused" when no key can have that name; nothing is sent then.
     """
     check_name(name)
-    return list_versions(vault_uri, KEYS, name, _item, lambda item: item.common)
+    return list_versions(vault_uri, KEYS, name, _item)
 
 
 def get_key(vault_uri: str, name: str, version: str = "") -> Key:

@@ -5,29 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
-from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
-from kvadmin.gateway import certificates, keyvault
+from kvadmin.gateway import certificates
 from kvadmin.http import Request
 from vaults import lifetimes, policy
 from vaults.models import Vault
-from vaults.views.browsing import name_form, ranked, show, version_of
+from vaults.views.browsing import show, show_list, show_versions, version_of
 
 
 @require_safe
 def certificate_list(request: Request, vault: str) -> HttpResponse:
     item = policy.require_vault(request, a.SECRET_LIST, vault)
-    token, form = request.GET.get("page", ""), name_form(request)
-    if form.is_valid():
-        return redirect("certificate", item.name, form.cleaned_data["name"])
-
-    def ask() -> dict[str, Any]:
-        return {"part": certificates.list_properties_of_certificates(item.uri, token=token)}
-
-    template, fragment = "vaults/certificates.html", "vaults/_certificates_table.html"
-    return show(request, template, fragment, {"vault": item, "token": token, "form": form}, ask)
+    return show_list(request, item, "certificate", certificates.list_properties_of_certificates)
 
 
 @require_safe
@@ -52,10 +43,5 @@ def _certificate(vault: Vault, name: str, version: str) -> dict[str, Any]:
 @require_safe
 def versions(request: Request, vault: str, certificate: str) -> HttpResponse:
     item = policy.require_vault(request, a.SECRET_LIST, vault)
-    context = {"vault": item, "name": certificate, "most": keyvault.MOST_VERSIONS}
-
-    def ask() -> dict[str, Any]:
-        found = certificates.list_properties_of_certificate_versions(item.uri, certificate)
-        return {"rows": ranked(found.items, lambda version: version.common), "cut": found.cut}
-
-    return show(request, "vaults/certificate_versions.html", "vaults/_certificate_versions.html", context, ask)
+    ask = certificates.list_properties_of_certificate_versions
+    return show_versions(request, item, "certificate", certificate, ask)

@@ -5,31 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
-from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from kvadmin import actions as a
-from kvadmin.gateway import keys, keyvault
+from kvadmin.gateway import keys
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.http import Request
 from vaults import lifetimes, policy
 from vaults.models import Vault
-from vaults.views.browsing import name_form, ranked, show, version_of
+from vaults.views.browsing import show, show_list, show_versions, version_of
 
 
 @require_safe
 def key_list(request: Request, vault: str) -> HttpResponse:
     item = policy.require_vault(request, a.SECRET_LIST, vault)
-    token, form = request.GET.get("page", ""), name_form(request)
-    if form.is_valid():
-        return redirect("key", item.name, form.cleaned_data["name"])
-
-    def ask() -> dict[str, Any]:
-        return {"part": keys.list_properties_of_keys(item.uri, token=token)}
-
-    return show(
-        request, "vaults/keys.html", "vaults/_keys_table.html", {"vault": item, "token": token, "form": form}, ask
-    )
+    return show_list(request, item, "key", keys.list_properties_of_keys)
 
 
 @require_safe
@@ -57,10 +47,4 @@ def _rotation(vault: Vault, name: str) -> dict[str, Any]:
 @require_safe
 def versions(request: Request, vault: str, key: str) -> HttpResponse:
     item = policy.require_vault(request, a.SECRET_LIST, vault)
-    context = {"vault": item, "name": key, "most": keyvault.MOST_VERSIONS}
-
-    def ask() -> dict[str, Any]:
-        found = keys.list_properties_of_key_versions(item.uri, key)
-        return {"rows": ranked(found.items, lambda version: version.common), "cut": found.cut}
-
-    return show(request, "vaults/key_versions.html", "vaults/_key_versions.html", context, ask)
+    return show_versions(request, item, "key", key, keys.list_properties_of_key_versions)

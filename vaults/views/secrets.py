@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
@@ -14,21 +12,18 @@ from django.views.decorators.http import require_safe
 from audit.queries import LastReads, last_reads
 from kvadmin import actions as a
 from kvadmin.gateway import keyvault
-from kvadmin.gateway.errors import GatewayError
-from kvadmin.gateway.keyvault import SecretProperties
-from kvadmin.http import NotThere, Request
+from kvadmin.http import Request
 from vaults import policy, rotations
 from vaults.models import DeletedSecret, Secret
-from vaults.views.reveal import STATUS, reveal_context
+from vaults.views.browsing import ranked, show, version_of
+from vaults.views.reveal import reveal_context
 from vaults.views.roles import signed_in
 
 
 @require_safe
 def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
-    version = request.GET.get("version", "").lower()
-    if version and not keyvault.valid_version(version):
-        raise NotThere("No version can be called so: a version has 32 characters, 0 to 9 and a to f.")
+    version = version_of(request)
     rotation, watched = rotations.about(signed_in(request), item)
     limbo = DeletedSecret.objects.filter(vault=item.vault_id, key=item.key).first() if item.vanished_at else None
     context = {
@@ -62,35 +57,11 @@ def _reads(request: Request, item: Secret) -> LastReads | None:
 @require_safe
 def versions(request: Request, vault: str, secret: str) -> HttpResponse:
     item = policy.require_secret(request, a.SECRET_LIST, vault, secret)
-    context: dict[str, Any] = {"secret": item, "vault": item.vault, "most": keyvault.MOST_VERSIONS}
-    context["may"] = _may(request, item)
-    try:
+    context = {"secret": item, "vault": item.vault, "most": keyvault.MOST_VERSIONS, "may": _may(request, item)}
+
+    def ask() -> dict[str, Any]:
         listed = keyvault.list_properties_of_secret_versions(item.vault.uri, item.name)
-        context |= {"rows": _rows(listed.versions), "cut": listed.cut}
-        context["tied"] = any(row.tied for row in context["rows"])
-    except GatewayError as error:
-        context["error"] = error
-    if request.htmx:  # htmx puts the sentence in its place only when the status is a good one
-        return render(request, "vaults/_versions.html", context)
-    failed: GatewayError | None = context.get("error")
-    return render(request, "vaults/versions.html", context, status=STATUS.get(failed.code, 502) if failed else 200)
+        rows = ranked(listed.versions, lambda version: version.created_on)
+        return {"rows": rows, "cut": listed.cut, "tied": any(row.tied for row in rows)}
 
-
-@dataclass(frozen=True, slots=True)
-class VersionRow:
-    """One version. `tied`: another was created in the same second, and Azure does not tell which came first."""
-
-    properties: SecretProperties
-    newest: bool
-    tied: bool
-
-
-def _rows(versions: list[SecretProperties]) -> list[VersionRow]:
-    """Newest created first, as the gateway sorts them."""
-    times = [version.created_on for version in versions]
-    newest = times[0] if times else None
-    return [_row(version, times, newest) for version in versions]
-
-
-def _row(version: SecretProperties, times: list[datetime | None], newest: datetime | None) -> VersionRow:
-    return VersionRow(version, version.created_on == newest, times.count(version.created_on) > 1)
+    return show(request, "vaults/versions.html", "vaults/_versions.html", context, ask)

@@ -16,12 +16,12 @@ from django.views.decorators.http import require_http_methods
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
 from kvadmin.gateway.errors import GatewayError
-from kvadmin.gateway.keyvault import valid_version
-from kvadmin.http import NotThere, Request
+from kvadmin.http import Request
 from vaults import keeping, policy
 from vaults.models import Secret
 from vaults.newest import newest_and, one_version
 from vaults.rules import Refusal
+from vaults.views.browsing import version_of
 from vaults.views.writing import AGAIN, CONFIRM, STATUS
 from vaults.wishes import Wish, changes, expiry_question
 from vaults.writing_forms import PropertiesForm, RollBackForm, UpdateForm
@@ -35,7 +35,7 @@ def update(request: Request, vault: str, secret: str) -> HttpResponse:
     """New properties of one version, without a new one."""
     item, template = policy.require_secret(request, a.SECRET_UPDATE, vault, secret), "vaults/update.html"
     try:
-        found, is_newest = one_version(item.vault, item.name, _version(request))
+        found, is_newest = one_version(item.vault, item.name, version_of(request))
     except FAILURES as error:
         return _page(request, template, item, error=error)
     before = Wish.like(found)
@@ -61,7 +61,7 @@ def roll_back(request: Request, vault: str, secret: str) -> HttpResponse:
     """The value of an old version as a new one, with the old version's properties or others."""
     item, template = policy.require_secret(request, a.SECRET_SET, vault, secret), "vaults/roll_back.html"
     try:
-        found, old = newest_and(item.vault, item.name, _version(request))
+        found, old = newest_and(item.vault, item.name, version_of(request))
     except FAILURES as error:
         return _page(request, template, item, error=error)
     first = {"version": old.version, "mark": found.mark, "enabled": True}
@@ -83,14 +83,6 @@ def roll_back(request: Request, vault: str, secret: str) -> HttpResponse:
         return _page(request, template, item, error=error, **about)
     messages.success(request, f"{item.name} has the value of version {old.version} again, as a new version.")
     return redirect("secret", item.vault.name, item.name)
-
-
-def _version(request: Request) -> str:
-    """The version that is meant; "" is the newest."""
-    version = (request.POST.get("version") or request.GET.get("version") or "").lower()
-    if version and not valid_version(version):
-        raise NotThere("No version can be called so: a version has 32 characters, 0 to 9 and a to f.")
-    return version
 
 
 def _shown(item: Secret, form: PropertiesForm, before: Wish | None, *about: str) -> dict[str, Any]:
