@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.conf import settings
 
-from audit.vault_coverage import STATES
+from kvadmin import badges
 
 
 class CoverageFilter(forms.Form):
@@ -13,11 +13,7 @@ class CoverageFilter(forms.Form):
 
     show = forms.ChoiceField(
         label="Log",
-        choices=[
-            ("", "All vaults"),
-            ("trouble", "Something is wrong"),
-            *((state, STATES[state][1]) for state in STATES),
-        ],
+        choices=[("", "All vaults"), ("trouble", "Something is wrong"), *badges.choices("coverage")],
         required=False,
     )
     vault = forms.CharField(label="Vault (contains)", required=False, max_length=127)

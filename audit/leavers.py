@@ -20,13 +20,7 @@ from kvadmin.actions import SECRET_BACKUP, UNSEEN
 Phase = LedgerEntry.Phase
 
 MOST = 5000  # lines of one list
-# state: (tone, words). In this order the list is sorted.
-STATES = {
-    "rotate": ("bad", "To be rotated"),
-    "unknown": ("warn", "Not known"),
-    "gone": ("warn", "Gone from Azure"),
-    "rotated": ("ok", "Rotated"),
-}
+STATES = ("rotate", "unknown", "gone", "rotated")  # of a line; the list is sorted in this order
 
 
 @dataclass(slots=True)
@@ -48,14 +42,6 @@ class Line:
     at: datetime | None = None
     as_of: datetime | None = None
     why: str = ""
-
-    @property
-    def tone(self) -> str:
-        return STATES[self.state][0]
-
-    @property
-    def label(self) -> str:
-        return STATES[self.state][1]
 
     @property
     def reads(self) -> int:
@@ -138,12 +124,4 @@ def _judge(line: Line, facts: SecretFacts | None) -> None:
 
 
 def _order(line: Line) -> tuple[int, str, str, datetime]:
-    return list(STATES).index(line.state), line.vault, line.secret, line.last_read
-
-
-def counts(found: Iterable[Line]) -> dict[str, int]:
-    """How many lines are in each state."""
-    total = dict.fromkeys(STATES, 0)
-    for line in found:
-        total[line.state] += 1
-    return total
+    return STATES.index(line.state), line.vault, line.secret, line.last_read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,26 +22,16 @@ TELLS = {
     "ObjectUrl": "the object",
     "Claims": "the identity",
 }
-# state: (tone, word). In this order a vault is called by the worst that is wrong with it.
-STATES = {
-    "blind": ("bad", "Blind"),
-    "failing": ("bad", "Cannot be read"),
-    "no-table": ("bad", "Table absent"),
-    "gaps": ("warn", "Gaps"),
-    "no-columns": ("warn", "Columns absent"),
-    "behind": ("info", "Catching up"),
-    "waiting": ("info", "Not taken in yet"),
-    "unchecked": ("muted", "Not checked yet"),
-    "no-rows": ("info", "No rows"),
-    "ok": ("ok", "Complete"),
-}
 TROUBLE = frozenset({"blind", "failing", "no-table", "gaps", "no-columns"})
 _BY_CODE = {"no-table": "no-table"}
 
 
 @dataclass(frozen=True, slots=True)
 class VaultCoverage:
-    """What the page says of one vault. `text` is one or two sentences, `command` what makes a blind one seen, or ""."""
+    """What the page says of one vault. `text` is one or two sentences, `command` what makes a blind one seen, or "".
+
+    `state` is the worst that is wrong with it: a word of badges' table "coverage".
+    """
 
     vault: Logged
     mark: Watermark | None
@@ -54,10 +43,6 @@ class VaultCoverage:
     tables: list[str]
 
     @property
-    def tone(self) -> str:
-        return STATES[self.state][0]
-
-    @property
     def complete_from(self) -> datetime | None:
         return self.mark.complete_from if self.mark else None
 
@@ -65,22 +50,12 @@ class VaultCoverage:
     def complete_up_to(self) -> datetime | None:
         return self.mark.complete_up_to if self.mark else None
 
-    @property
-    def label(self) -> str:
-        return STATES[self.state][1]
-
 
 def vault_coverage(vaults: Iterable[Logged]) -> list[VaultCoverage]:
     """A line for each vault, in the order given. One query beside the vaults' own."""
     watched = list(vaults)
     marks = watermarks(watched)
     return [_line(vault, marks.get(vault.name)) for vault in watched]
-
-
-def counts(lines: Iterable[VaultCoverage]) -> list[tuple[str, str, str, int]]:
-    """State, tone, word and number of vaults, worst first; states that no vault is in are left out."""
-    found = Counter(line.state for line in lines)
-    return [(state, *STATES[state], found[state]) for state in STATES if found[state]]
 
 
 def _line(vault: Logged, mark: Watermark | None) -> VaultCoverage:

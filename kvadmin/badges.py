@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -26,6 +28,11 @@ class Look:
     tone: str
     icon: str
     label: str
+
+
+def _plain(tone: str, label: str) -> Look:
+    """The icon follows the tone."""
+    return Look(tone, TONE_ICONS[tone], label)
 
 
 _TABLES: dict[str, dict[str, Look]] = {
@@ -165,6 +172,47 @@ _TABLES: dict[str, dict[str, Look]] = {
         "warning": Look("warn", "triangle-alert", "Warning"),
         "note": Look("info", "info", "Note"),
     },
+    # audit.vault_coverage.VaultCoverage.state: a vault is called by the worst that is wrong with it
+    "coverage": {
+        "blind": _plain("bad", "Blind"),
+        "failing": _plain("bad", "Cannot be read"),
+        "no-table": _plain("bad", "Table absent"),
+        "gaps": _plain("warn", "Gaps"),
+        "no-columns": _plain("warn", "Columns absent"),
+        "behind": _plain("info", "Catching up"),
+        "waiting": _plain("info", "Not taken in yet"),
+        "unchecked": _plain("muted", "Not checked yet"),
+        "no-rows": _plain("info", "No rows"),
+        "ok": _plain("ok", "Complete"),
+    },
+    # audit.leavers.Line.state
+    "leaver": {
+        "rotate": _plain("bad", "To be rotated"),
+        "unknown": _plain("warn", "Not known"),
+        "gone": _plain("warn", "Gone from Azure"),
+        "rotated": _plain("ok", "Rotated"),
+    },
+    # vaults.comparing.Pair.state
+    "comparison": {
+        "differs": _plain("warn", "Differs"),
+        "left": _plain("info", "Only left"),
+        "right": _plain("info", "Only right"),
+        "several": _plain("muted", "More than one"),
+        "same": _plain("ok", "Same"),
+    },
+    # vaults.equality.Answer.word
+    "equality": {
+        "equal": _plain("ok", "Equal"),
+        "different": _plain("warn", "Different"),
+        "unknown": _plain("muted", "Not known"),
+    },
+    # vaults.restores.Planned.state
+    "restore": {
+        "free": _plain("ok", "Will be restored"),
+        "exists": _plain("warn", "Name is taken"),
+        "deleted": _plain("warn", "A deleted secret holds the name"),
+        "elsewhere": _plain("bad", "Azure would refuse it"),
+    },
     # True or False, as the template engine writes them
     "enabled": {
         "True": Look("ok", "circle-check", "Enabled"),
@@ -184,6 +232,17 @@ def find(kind: str, word: str) -> Look:
 def words(kind: str) -> set[str]:
     """The words that a table knows."""
     return set(_TABLES[kind])
+
+
+def choices(kind: str) -> list[tuple[str, str]]:
+    """The words of a table with their labels, for a form."""
+    return [(word, look.label) for word, look in _TABLES[kind].items()]
+
+
+def tally(kind: str, found: Iterable[str]) -> list[tuple[str, Look, int]]:
+    """How often each word of a table is among those that were found, in the table's order."""
+    numbers = Counter(found)
+    return [(word, look, numbers[word]) for word, look in _TABLES[kind].items()]
 
 
 def expiry(days: int | None) -> Look:

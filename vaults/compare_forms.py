@@ -8,13 +8,13 @@ from django import forms
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from vaults.comparing import STATES
+from kvadmin import badges
 from vaults.equality import AT_ONCE
 from vaults.models import Vault
 from vaults.writing_forms import ReasonForm, reason_field
 
 IGNORED = "env, environment"  # tags that differ between environments by their very nature
-SHOWN = {"": "Differences", "all": "Everything", **{state: words for state, (_, words) in STATES.items()}}
+SHOWN = [("", "Differences"), ("all", "Everything"), *badges.choices("comparison")]
 
 
 class CompareForm(forms.Form):
@@ -22,7 +22,7 @@ class CompareForm(forms.Form):
 
     left = forms.ChoiceField(label="Left", required=False)
     right = forms.ChoiceField(label="Right", required=False)
-    show = forms.ChoiceField(label="Show", required=False, choices=list(SHOWN.items()))
+    show = forms.ChoiceField(label="Show", required=False, choices=SHOWN)
     ignore = forms.CharField(label="Tags that do not count", required=False, max_length=200)
 
     def __init__(self, data: Any, visible: QuerySet[Vault]) -> None:

@@ -6,7 +6,6 @@ them is meant is not known, and nothing is claimed about them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,14 +19,6 @@ from vaults.models import Health, Person, Secret, Vault
 from vaults.wishes import Change, Wish, changes
 
 MOST = 50_000  # secrets of one side
-# state: (tone, words). A comparison is of what both sides have, or of what only one has.
-STATES = {
-    "differs": ("warn", "Differs"),
-    "left": ("info", "Only left"),
-    "right": ("info", "Only right"),
-    "several": ("muted", "More than one"),
-    "same": ("ok", "Same"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +46,7 @@ class Pair:
 
     @property
     def state(self) -> str:
+        """Of what both sides have, or of what only one has: a word of badges' "comparison"."""
         if not self.right:
             return "left"
         if not self.left:
@@ -62,14 +54,6 @@ class Pair:
         if len(self.left) > 1 or len(self.right) > 1:
             return "several"
         return "differs" if self.differences else "same"
-
-    @property
-    def tone(self) -> str:
-        return STATES[self.state][0]
-
-    @property
-    def label(self) -> str:
-        return STATES[self.state][1]
 
     @property
     def name(self) -> str:
@@ -151,9 +135,3 @@ def _differences(left: Secret, right: Secret, ignored: frozenset[str]) -> list[C
 def _wish(secret: Secret, ignored: frozenset[str]) -> Wish:
     tags = {name: value for name, value in secret.tags.items() if name.lower() not in ignored}
     return Wish(secret.content_type, tags, secret.enabled, secret.not_before, secret.expires_on)
-
-
-def counts(pairs: Iterable[Pair]) -> dict[str, int]:
-    """How many names are in each state."""
-    found = Counter(pair.state for pair in pairs)
-    return {state: found.get(state, 0) for state in STATES}

@@ -26,7 +26,6 @@ from vaults.reads import read_begun
 
 AT_ONCE = 20  # pairs in one request
 PER_HOUR = 100  # pairs of one person
-ANSWERS = {"equal": ("ok", "Equal"), "different": ("warn", "Different"), "unknown": ("muted", "Not known")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,6 @@ class Answer:
     right: Secret
     word: str
     why: str = ""
-
-    @property
-    def tone(self) -> str:
-        return ANSWERS[self.word][0]
-
-    @property
-    def label(self) -> str:
-        return ANSWERS[self.word][1]
 
 
 class TooOften(Exception):

@@ -6,7 +6,6 @@ The private key opens the archive in memory, once, and is kept nowhere. What wai
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,13 +29,7 @@ State = BatchItem.State
 PREVIEW = timedelta(hours=1)  # so long a sealed archive waits for a decision
 MOST_WAITING = 3  # of one person; an older one makes room for a newer
 RESTORE = timedelta(days=1)  # and so long for its worker, and for a second try of what has failed
-# state of a secret in the preview: (tone, words). In this order the preview is sorted.
-STATES = {
-    "free": ("ok", "Will be restored"),
-    "exists": ("warn", "Name is taken"),
-    "deleted": ("warn", "A deleted secret holds the name"),
-    "elsewhere": ("bad", "Azure would refuse it"),
-}
+STATES = ("free", "exists", "deleted", "elsewhere")  # of a secret in the preview, which is sorted in this order
 WHY_NOT = {
     "exists": "A secret of this name is there. Azure restores nothing over it; it stays as it is.",
     "deleted": "A deleted secret holds this name. Recover it, or have it purged, and then restore.",
@@ -66,14 +59,6 @@ class Planned:
     @property
     def expires_on(self) -> datetime | None:
         return datetime.fromisoformat(self.facts["expires"]) if self.facts["expires"] else None
-
-    @property
-    def tone(self) -> str:
-        return STATES[self.state][0]
-
-    @property
-    def label(self) -> str:
-        return STATES[self.state][1]
 
     @property
     def why(self) -> str:
@@ -133,7 +118,7 @@ def plan(upload: Upload) -> list[Planned]:
     listed = {facts["name"].lower(): facts for _, some in lists(upload) for facts in some}
     states = states_of(upload.vault, upload.facts)
     planned = [Planned(facts, states(key)) for key, facts in listed.items()]
-    return sorted(planned, key=lambda one: (list(STATES).index(one.state), one.key))
+    return sorted(planned, key=lambda one: (STATES.index(one.state), one.key))
 
 
 def states_of(vault: Vault, facts: Facts) -> Any:
@@ -150,10 +135,9 @@ def states_of(vault: Vault, facts: Facts) -> Any:
     return state
 
 
-def counts(planned: list[Planned]) -> dict[str, int]:
-    """How many secrets are in each state."""
-    found = Counter(one.state for one in planned)
-    return {state: found.get(state, 0) for state in STATES}
+def free(planned: list[Planned]) -> int:
+    """How many secrets would be restored."""
+    return sum(one.state == "free" for one in planned)
 
 
 def is_elsewhere(vault: Vault, facts: Facts) -> bool:
@@ -180,8 +164,7 @@ def ask(upload: Upload, planned: list[Planned], actor: ledger.Actor, *, reason: 
 
     Raises NotNow when it is queued already: a button can be pressed twice at once.
     """
-    free = sum(one.state == "free" for one in planned)
-    title = f"Restore {free:,} secrets of {upload.facts['vault']} into {upload.vault}"
+    title = f"Restore {free(planned):,} secrets of {upload.facts['vault']} into {upload.vault}"
     batch = Batch(act=a.SECRET_RESTORE.word, title=title[:300], reason=reason, asked_by=upload.by)
 
     def queue(stored: Batch) -> None:

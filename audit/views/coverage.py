@@ -20,8 +20,9 @@ from audit import backfill, ledger
 from audit.coverage import kept_from
 from audit.coverage_forms import BackfillForm, CoverageFilter
 from audit.models import Backfill
-from audit.vault_coverage import TROUBLE, VaultCoverage, counts, vault_coverage
+from audit.vault_coverage import TROUBLE, VaultCoverage, vault_coverage
 from kvadmin import actions as a
+from kvadmin import badges
 from kvadmin.http import Request
 from vaults import policy, tasks
 from vaults.models import Vault
@@ -50,7 +51,7 @@ def _context(request: Request, form: CoverageFilter) -> dict[str, Any]:
     found = _asked(lines, form.cleaned_data) if form.is_valid() else []
     return {
         "form": form,
-        "counts": counts(lines),
+        "counts": badges.tally("coverage", (line.state for line in lines)),
         "total": len(lines),
         "blind": [line for line in lines if line.state == "blind"],
         "lines": found[:PAGE],

@@ -19,6 +19,7 @@ from audit.views.export import Recorded
 from audit.views.readers import is_known, resolve
 from audit.views.scope import audits_everything, entries_for, events_for
 from kvadmin import actions as a
+from kvadmin import badges
 from kvadmin.http import Request
 from vaults import leaving, policy
 from vaults.inventory import StoredInventory
@@ -72,7 +73,7 @@ def _list(request: Request, found: Reader, account: Person | None) -> dict[str, 
     hidden = not rows and not audits_everything(request.user)
     return {
         "lines": rows,
-        "counts": [(state, *leavers.STATES[state], n) for state, n in leavers.counts(rows).items()],
+        "counts": badges.tally("leaver", (line.state for line in rows)),
         "called": found.address if hidden else str(found),
         "coverage": coverage(policy.vaults_for(request.user, a.AUDIT_READ).filter(vanished_at=None)),
         "export": policy.may(request.user, a.AUDIT_EXPORT).allowed,
@@ -113,7 +114,8 @@ def _send(lines: Iterator[str], act: ledger.Attempt) -> StreamingHttpResponse:
 def _cells(line: Line) -> Iterable[Any]:
     version = line.version or ("every version (backup through kvadmin)" if line.backed_up else "every version (backup)")
     since = line.at if line.state in {"rotated", "gone"} else None
+    state = badges.find("leaver", line.state).label
     return (
-        line.vault, line.secret, version, line.label, since, line.why, line.first_read, line.last_read, line.around,
+        line.vault, line.secret, version, state, since, line.why, line.first_read, line.last_read, line.around,
         line.through, line.as_of,
     )  # fmt: skip

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from audit import ingest
 from audit.models import Backfill, LedgerEntry, Watermark
-from audit.vault_coverage import STATES, command
+from audit.vault_coverage import command
+from kvadmin import badges
 from kvadmin.emulator.state import Azure, Workspace
 from tests import factories
 from tests.audit.logged import LOGS, log
@@ -176,7 +177,8 @@ def test_the_number_of_queries_is_the_same_for_one_vault_and_for_three(
 
 
 def test_every_state_has_a_word_of_its_own() -> None:
-    assert len({word for _, word in STATES.values()}) == len(STATES)
+    labels = [label for _, label in badges.choices("coverage")]
+    assert len(set(labels)) == len(labels)
 
 
 def test_a_sweep_learns_for_how_long_the_workspace_keeps_rows(azure: Azure, logs: Workspace) -> None:

@@ -9,10 +9,12 @@ import time_machine
 from django.template import engines
 from lucide import _load_icon
 
+from audit import leavers
 from audit.finding_models import DirectoryName, Severity
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin import badges
 from kvadmin.templatetags import kv
+from vaults import restores
 from vaults.models import Health, LogState, RevealPolicy, Secret, State, SyncRun
 
 NOW = datetime(2026, 12, 1, 0, 48, 7, tzinfo=UTC)
@@ -114,6 +116,16 @@ def test_thousands_are_separated_and_nothing_is_a_dash() -> None:
 def test_every_state_of_a_model_has_its_look_and_the_models_own_label(kind: str, choices) -> None:
     assert badges.words(kind) == set(choices.values)
     assert {word: badges.find(kind, word).label for word in choices.values} == dict(choices.choices)
+
+
+@pytest.mark.parametrize(("kind", "states"), [("leaver", leavers.STATES), ("restore", restores.STATES)])
+def test_every_state_of_a_list_has_its_look(kind: str, states: tuple[str, ...]) -> None:
+    assert badges.words(kind) == set(states)
+
+
+def test_states_are_counted_in_the_tables_order_and_none_is_left_out() -> None:
+    counted = [(word, look.label, n) for word, look, n in badges.tally("equality", ["unknown", "equal", "unknown"])]
+    assert counted == [("equal", "Equal", 1), ("different", "Different", 0), ("unknown", "Not known", 2)]
 
 
 def test_every_badge_has_an_icon_that_exists() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_taken_names_are_shown_before_and_left_alone(
     DeletedSecret.objects.create(vault=pay_dr, key="secret-0001", name="Secret-0001", since=timezone.now())
     planned = restores.plan(take_in(officer, pay_dr, archive))
     assert [(one.name, one.state) for one in planned[-2:]] == [("Secret-0000", "exists"), ("Secret-0001", "deleted")]
-    assert restores.counts(planned) == {"free": 3, "exists": 1, "deleted": 1, "elsewhere": 0}
+    assert Counter(one.state for one in planned) == {"free": 3, "exists": 1, "deleted": 1}
 
     batch = restore(officer, pay_dr, archive)
     assert (batch.done, batch.skipped) == (3, 2)

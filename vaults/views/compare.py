@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.export import table
 from audit.ledger import LedgerUnavailable
 from kvadmin import actions as a
+from kvadmin import badges
 from kvadmin.http import Request
 from vaults import comparing, equality, policy
 from vaults.compare_forms import CompareForm, ValuesForm
@@ -93,7 +94,7 @@ def _shown(request: Request, form: CompareForm, found: _Found) -> dict[str, Any]
     return {
         "left": found.left,
         "right": found.right,
-        "counts": [(state, *comparing.STATES[state], n) for state, n in comparing.counts(found.pairs).items()],
+        "counts": badges.tally("comparison", (pair.state for pair in found.pairs)),
         "page": page,
         "here": reverse("compare"),
         "asks": all(policy.may_within(request.user, a.SECRET_COMPARE, vault) for vault in vaults),
@@ -109,7 +110,7 @@ def _sides(form: CompareForm) -> str:
 
 def _lines(pairs: list[Pair]) -> Iterator[tuple[str, ...]]:
     for pair in pairs:
-        head = (pair.name, pair.label, _places(pair.left), _places(pair.right))
+        head = (pair.name, badges.find("comparison", pair.state).label, _places(pair.left), _places(pair.right))
         for change in pair.differences:
             yield (*head, change.label, change.before, change.after)
         if not pair.differences:

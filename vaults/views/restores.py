@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
 from kvadmin import actions as a
+from kvadmin import badges
 from kvadmin.http import NotThere, Request, takes_archive
 from vaults import batches, paging, policy, restores, sealing
 from vaults.archive_forms import RestoreForm
@@ -104,16 +105,16 @@ def _plan(found: Upload) -> list[Planned]:
 def _preview(request: Request, found: Upload, planned: list[Planned], form: ReasonForm) -> HttpResponse:
     state = request.GET.get("state", "")
     shown = [one for one in planned if one.state == state] if state in restores.STATES else planned
-    counts = restores.counts(planned)
+    counts = badges.tally("restore", (one.state for one in planned))
     context = {
         "upload": found,
         "vault": found.vault,
         "facts": found.facts,
         "made": _moment(found.facts.get("made")),
         "form": form,
-        "free": counts["free"],
-        "counts": [(word, *restores.STATES[word], n) for word, n in counts.items() if n],
-        "why_not": [(restores.STATES[word][1], why) for word, why in restores.WHY_NOT.items() if counts[word]],
+        "free": restores.free(planned),
+        "counts": counts,
+        "why_not": [(look.label, restores.WHY_NOT[word]) for word, look, n in counts if n and word in restores.WHY_NOT],
         "here": reverse("restore-upload", args=[found.pk]),
         "state": state,
         "doubts": restores.doubts(found.vault, found.facts),
@@ -139,7 +140,7 @@ def start(request: Request, pk: int) -> HttpResponse:
     planned, form = _plan(found), ReasonForm(request.POST)
     if not form.is_valid():
         return _preview(request, found, planned, form)
-    if not restores.counts(planned)["free"]:
+    if not restores.free(planned):
         messages.info(request, "No secret of this archive can be restored into this vault.")
         return redirect("restore-upload", pk)
     try:
