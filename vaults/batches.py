@@ -91,6 +91,11 @@ def quiet() -> Q:
     return Q(progressed_at__lt=since) | Q(progressed_at=None, queued_at__lt=since)
 
 
+def is_silent(batch: Batch) -> bool:
+    """Whether it is open, and its worker must be lost."""
+    return batch.is_open and Batch.objects.filter(quiet(), pk=batch.pk).exists()
+
+
 def _again(batch: Batch, actor: ledger.Actor, queue: Queue, when: Q, words: str) -> None:
     with transaction.atomic():
         mine = Batch.objects.filter(when, pk=batch.pk, turn=batch.turn)

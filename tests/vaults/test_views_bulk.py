@@ -20,7 +20,7 @@ from vaults.models import Batch, BatchItem, Person, RoleAssignment, Secret, Vaul
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[Person], Client]
 BLUE = "/bulk/?change=add-tags&tags=team%3Dblue"
-PROGRESS = {"HX-Request": "true", "HX-Target": "batch-progress"}
+PROGRESS = {"HX-Request": "true", "HX-Target": "work-progress"}
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_progress_tells_how_far_it_is_and_asks_again_by_itself(
     work(batch, azure)
     answer = client.get(f"/bulk/{batch.pk}/", headers=PROGRESS)
     assert stats(answer.content.decode())[0] == ("3", "done")
-    assert (answer.headers["HX-Trigger"], "every 1s" in answer.content.decode()) == ('{"batch-over": {}}', False)
+    assert (answer.headers["HX-Trigger"], "every 1s" in answer.content.decode()) == ('{"work-over": {}}', False)
 
 
 def test_each_secrets_result_stands_there_with_azures_reason(

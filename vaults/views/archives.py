@@ -11,16 +11,16 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import trigger_client_event
 
 from kvadmin import actions as a
 from kvadmin.http import NotThere, Request
 from vaults import backups, batches, paging, policy
 from vaults.archive_forms import BackupForm
-from vaults.models import Archive, Batch, BatchItem, DeletedSecret, Secret, Vault
+from vaults.models import Archive, BatchItem, DeletedSecret, Secret, Vault
+from vaults.views import steering
 from vaults.views.roles import signed_in
+from vaults.views.steering import PAGE
 
-PAGE = 50
 VERBS = ("stop", "go-on", "remove")
 NO_SUCH = "No such archive, or none that you may see."
 NOT_YOURS = "An archive is handed to whoever asked for it, so that the ledger tells who holds what. Make your own."
@@ -85,9 +85,8 @@ def _archive(request: Request, pk: int) -> Archive:
 def archive(request: Request, pk: int) -> HttpResponse:
     found = _archive(request, pk)
     context = _standing(request, found)
-    if request.htmx and request.htmx.target == "work-progress":
-        response = render(request, "vaults/_work_progress.html", context)
-        return response if found.batch.is_open else trigger_client_event(response, "work-over")
+    if alone := steering.progress(request, found.batch, context):
+        return alone
     left_out = found.batch.items.filter(state__in=[BatchItem.State.SKIPPED, BatchItem.State.FAILED]).order_by("pk")
     context["page"] = paging.numbered(left_out, request.GET.get("page", "1"), size=PAGE)
     return render(request, "vaults/_archive.html" if request.htmx else "vaults/archive.html", context)
@@ -96,18 +95,11 @@ def archive(request: Request, pk: int) -> HttpResponse:
 def _standing(request: Request, found: Archive) -> dict[str, Any]:
     """How far it is, and what may be done with it now."""
     batch, there = found.batch, found.removed_at is None
-    silent = batch.is_open and Batch.objects.filter(batches.quiet(), pk=batch.pk).exists()
-    steers = there and batches.may_steer(signed_in(request), batch)
-    acts = {
-        "stop": steers and batch.state in {"queued", "running"},
-        "go-on": steers and (batch.state in {"stopped", "failed"} or silent),
-    }
+    verbs = ("stop", "go-on") if there and batches.may_steer(signed_in(request), batch) else ()
     return {
+        **steering.standing(batch, "archive", found.pk, verbs),
         "archive": found,
-        "batch": batch,
-        "silent": silent,
         "here": reverse("archive", args=[found.pk]),
-        "acts": {verb: reverse(f"{verb}-archive", args=[found.pk]) for verb, may in acts.items() if may},
         "mine": batch.asked_by_id == request.user.pk,
         "may_remove": there and not batch.is_open,
     }
@@ -136,21 +128,14 @@ def download(request: Request, pk: int) -> HttpResponse | StreamingHttpResponse:
 def act(request: Request, pk: int, verb: str) -> HttpResponse:
     """Stop it, carry it on, or remove the file."""
     found = _archive(request, pk)
-    actor = policy.actor(request)
     if verb == "remove":
         if found.batch.is_open:
             messages.info(request, "It is still being made: stop it first.")
         else:
-            backups.remove(found, actor)
+            backups.remove(found, policy.actor(request))
         return redirect("archive", pk)
     if verb not in _standing(request, found)["acts"]:
         messages.info(request, "This is not possible now, or not for you: only whoever asked for it can steer it.")
         return redirect("archive", pk)
-    try:
-        if verb == "stop":
-            batches.stop(found.batch, actor)
-        else:
-            batches.go_on(found.batch, actor, backups.enqueue)
-    except batches.NotNow as problem:
-        messages.info(request, str(problem))
+    steering.steer(request, found.batch, verb, backups.enqueue)
     return redirect("archive", pk)

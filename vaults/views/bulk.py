@@ -8,21 +8,21 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import trigger_client_event
 
 from kvadmin import actions as a
 from kvadmin.http import NotThere, Request
-from vaults import batches, paging, policy, tasks
+from vaults import batches, policy, tasks
 from vaults.bulk_forms import ChangeForm, ConfirmForm
 from vaults.bulk_preview import MOST, Preview, batch_of, preview
 from vaults.changes import difference
-from vaults.models import Batch, BatchItem
+from vaults.models import Batch
+from vaults.views import steering
 from vaults.views.roles import signed_in
+from vaults.views.steering import PAGE, VERBS
 
 FEW = 10
-PAGE = 50
-VERBS = ("stop", "go-on", "retry")
 CHANGED = (
     "What would be changed is not what you were shown any more: a secret or a right has changed meanwhile. Nothing was "
     "done. This is how it is now."
@@ -97,30 +97,13 @@ def _batch(request: Request, pk: int) -> Batch:
 def batch(request: Request, pk: int) -> HttpResponse:
     policy.require(request, a.SECRET_LIST)
     item = _batch(request, pk)
-    context = _standing(request, item)
-    if request.htmx and request.htmx.target == "batch-progress":
-        response = render(request, "vaults/_batch_progress.html", context)
-        return response if item.is_open else trigger_client_event(response, "batch-over")
-    state = request.GET.get("state", "")
-    items = item.items.select_related("vault").order_by("pk")
-    rows = items.filter(state=state) if state in BatchItem.State.values else items
-    page = paging.numbered(rows, request.GET.get("page", "1"), size=PAGE)
-    shown = [(row, difference(row.before, row.after)) for row in page]
-    context |= {"page": page, "rows": shown, "state": state, "states": BatchItem.State.choices}
+    verbs = VERBS if batches.may_steer(signed_in(request), item) else ()
+    context = steering.standing(item, "batch", pk, verbs) | {"here": reverse("batch", args=[pk])}
+    if alone := steering.progress(request, item, context, "vaults/_batch_progress.html"):
+        return alone
+    context |= steering.items(request, item.items.select_related("vault").order_by("pk"))
+    context["rows"] = [(row, difference(row.before, row.after)) for row in context["page"]]
     return render(request, "vaults/_batch_items.html" if request.htmx else "vaults/batch.html", context)
-
-
-def _standing(request: Request, item: Batch) -> dict[str, Any]:
-    """What may be done with it now."""
-    steers = batches.may_steer(signed_in(request), item)
-    silent = item.is_open and Batch.objects.filter(batches.quiet(), pk=item.pk).exists()
-    return {
-        "batch": item,
-        "silent": silent,
-        "may_stop": steers and item.state in {"queued", "running"},
-        "may_go_on": steers and (item.state in {"stopped", "failed"} or silent),
-        "may_retry": steers and not item.is_open and item.failed > 0,
-    }
 
 
 @require_POST
@@ -130,11 +113,5 @@ def act(request: Request, pk: int, verb: str) -> HttpResponse:
     item = _batch(request, pk)
     if not batches.may_steer(signed_in(request), item):
         raise NotThere("Only whoever asked for it, or may change every secret, can do this.")
-    try:
-        if verb == "stop":
-            batches.stop(item, policy.actor(request))
-        else:
-            (batches.go_on if verb == "go-on" else batches.retry)(item, policy.actor(request), _queue)
-    except batches.NotNow as problem:
-        messages.info(request, str(problem))
+    steering.steer(request, item, verb, _queue)
     return redirect("batch", pk)

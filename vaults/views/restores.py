@@ -12,22 +12,22 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+from django_htmx.http import HttpResponseClientRedirect
 
 from kvadmin import actions as a
 from kvadmin import badges
 from kvadmin.http import NotThere, Request, takes_archive
-from vaults import batches, paging, policy, restores, sealing
+from vaults import batches, policy, restores, sealing
 from vaults.archive_forms import RestoreForm
 from vaults.archive_reading import BadArchive, identity_of
-from vaults.models import Batch, BatchItem, Upload, Vault
+from vaults.models import Batch, Upload, Vault
 from vaults.restore_run import BROKEN
 from vaults.restores import Planned
+from vaults.views import steering
 from vaults.views.roles import signed_in
+from vaults.views.steering import PAGE, VERBS
 from vaults.writing_forms import ReasonForm
 
-PAGE = 50
-VERBS = ("stop", "go-on", "retry")
 REMOVED = (
     f"This archive was removed: it waited for too long, or you uploaded {restores.MOST_WAITING} newer ones. "
     "Upload it again."
@@ -151,34 +151,18 @@ def start(request: Request, pk: int) -> HttpResponse:
 
 
 def _running(request: Request, found: Upload, batch: Batch) -> HttpResponse:
-    context = _standing(request, found, batch)
-    if request.htmx and request.htmx.target == "work-progress":
-        response = render(request, "vaults/_work_progress.html", context)
-        return response if batch.is_open else trigger_client_event(response, "work-over")
-    state = request.GET.get("state", "")
-    items = batch.items.order_by("pk")
-    rows = items.filter(state=state) if state in BatchItem.State.values else items
-    context |= {"page": paging.numbered(rows, request.GET.get("page", "1"), size=PAGE), "state": state}
-    context["states"] = BatchItem.State.choices
+    context = _standing(found, batch)
+    if alone := steering.progress(request, batch, context):
+        return alone
+    context |= steering.items(request, batch.items.order_by("pk"))
     return render(request, "vaults/_restored.html" if request.htmx else "vaults/restored.html", context)
 
 
-def _standing(request: Request, found: Upload, batch: Batch) -> dict[str, Any]:
-    silent = batch.is_open and Batch.objects.filter(batches.quiet(), pk=batch.pk).exists()
-    there = found.removed_at is None
-    acts = {
-        "stop": batch.state in {"queued", "running"},
-        "go-on": there and (batch.state in {"stopped", "failed"} or silent),
-        "retry": there and not batch.is_open and batch.failed > 0,
-    }
-    return {
-        "upload": found,
-        "vault": found.vault,
-        "batch": batch,
-        "silent": silent,
-        "here": reverse("restore-upload", args=[found.pk]),
-        "acts": {verb: reverse(f"{verb}-restore", args=[found.pk]) for verb, may in acts.items() if may},
-    }
+def _standing(found: Upload, batch: Batch) -> dict[str, Any]:
+    """How far it is, and what may be done with it now: without what was uploaded, nothing can be done again."""
+    verbs = VERBS if found.removed_at is None else ("stop",)
+    here = reverse("restore-upload", args=[found.pk])
+    return {"upload": found, "vault": found.vault, "here": here, **steering.standing(batch, "restore", found.pk, verbs)}
 
 
 @require_POST
@@ -186,15 +170,8 @@ def act(request: Request, pk: int, verb: str) -> HttpResponse:
     """Stop it, carry it on, or try its failed items again."""
     found = _upload(request, pk)
     batch = found.batch
-    if batch is None or verb not in _standing(request, found, batch)["acts"]:
+    if batch is None or verb not in _standing(found, batch)["acts"]:
         messages.info(request, "This is not possible now.")
         return redirect("restore-upload", pk)
-    actor = policy.actor(request)
-    try:
-        if verb == "stop":
-            batches.stop(batch, actor)
-        else:
-            (batches.go_on if verb == "go-on" else batches.retry)(batch, actor, restores.enqueue)
-    except batches.NotNow as problem:
-        messages.info(request, str(problem))
+    steering.steer(request, batch, verb, restores.enqueue)
     return redirect("restore-upload", pk)
