@@ -62,7 +62,7 @@ def readers(events: QuerySet[AccessEvent]) -> list[Readers]:
         row = found.setdefault(reader, row)
         row.reads, row.refused = row.reads + n, row.refused + refused
         row.first, row.last = min(row.first, first), max(row.last, last)
-    _name(found.values())
+    names.attach_to_readers(found.values())
     return list(found.values())
 
 
@@ -72,9 +72,3 @@ def _grouped(events: QuerySet[AccessEvent]) -> Iterable[Any]:
     numbers = {"n": Count("id", filter=Q(is_read=True)), "refused": Count("id", filter=Q(is_read=False))}
     counted = asked.annotate(**numbers, first=Min("at"), last=Max("at")).order_by("-last")
     return list(counted.values_list(*columns, "n", "refused", "first", "last")[:MOST_READERS])
-
-
-def _name(rows: Iterable[Readers]) -> None:
-    known = names.names_of(row.object_id for row in rows if not row.through)
-    for row in rows:
-        row.named = known.get(row.object_id, "") if not row.through else ""

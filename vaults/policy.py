@@ -228,11 +228,16 @@ def require_everywhere(request: HttpRequest, action: Action) -> None:
     _enforce(request, action, ledger.Target(), may_everywhere(request.user, action))
 
 
-def require_vault(request: HttpRequest, action: Action, name: str) -> Vault:
-    """The vault, for somebody who may do this to it. 404 when they may not know of it; else 403, recorded."""
+def _visible_vault(request: HttpRequest, name: str) -> Vault:
     vault = visible_vaults(request.user).select_related("subscription").filter(name=name.lower()).first()
     if vault is None:
         raise Http404("No such vault, or none that you may see.")
+    return vault
+
+
+def require_vault(request: HttpRequest, action: Action, name: str) -> Vault:
+    """The vault, for somebody who may do this to it. 404 when they may not know of it; else 403, recorded."""
+    vault = _visible_vault(request, name)
     _enforce(request, action, ledger.Target(vault.name), may(request.user, action, vault))
     return vault
 
@@ -250,9 +255,7 @@ def require_secret(request: HttpRequest, action: Action, vault_name: str, name: 
 
 def require_within(request: HttpRequest, action: Action, name: str) -> Vault:
     """The vault, for somebody who may do this to some secret in it. 404 when they may not know of it; else 403."""
-    vault = visible_vaults(request.user).select_related("subscription").filter(name=name.lower()).first()
-    if vault is None:
-        raise Http404("No such vault, or none that you may see.")
+    vault = _visible_vault(request, name)
     _enforce(request, action, ledger.Target(vault.name), may_within(request.user, action, vault))
     return vault
 

@@ -36,9 +36,7 @@ def _drawn(request: Request, form: EventFilter) -> dict[str, Any]:
     by = form.filters
     events = queries.filtered(events_for(request.user), by)
     top = queries.top_readers(events)
-    known = names.names_of(one.object_id for one in top if not one.through)
-    for one in top:
-        one.named = "" if one.through else known.get(one.object_id, "")
+    names.attach_to_readers(top)
     return {
         "form": form,
         "chart": chart(queries.reads_over_time(events, by.start, by.end)),

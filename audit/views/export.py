@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import messages
@@ -42,10 +42,10 @@ def events(request: Request) -> HttpResponse | StreamingHttpResponse:
     policy.require(request, a.AUDIT_EXPORT)
     form = EventFilter(request.GET)
     if not form.is_valid():
-        return _refused(request, "audit", BAD_FILTER)
+        return refused(request, "audit", BAD_FILTER)
     found = queries.filtered(events_for(request.user, a.AUDIT_EXPORT), form.filters)
     if _too_many(found):
-        return _refused(request, "audit", TOO_MANY)
+        return refused(request, "audit", TOO_MANY)
     word = _format(request)
     return _send(request, "access-log", word, export.events_as(word, export.events_of(found)), form)
 
@@ -56,10 +56,10 @@ def entries(request: Request) -> HttpResponse | StreamingHttpResponse:
     policy.require(request, a.AUDIT_EXPORT)
     form = LedgerFilter(request.GET)
     if not form.is_valid():
-        return _refused(request, "ledger", BAD_FILTER)
+        return refused(request, "ledger", BAD_FILTER)
     found = filtered(entries_for(request.user, a.AUDIT_EXPORT), form.cleaned_data | {"before": None})
     if _too_many(found):
-        return _refused(request, "ledger", TOO_MANY)
+        return refused(request, "ledger", TOO_MANY)
     word = _format(request)
     return _send(request, "ledger", word, export.entries_as(word, export.entries_of(found)), form)
 
@@ -73,15 +73,21 @@ def _too_many(found: QuerySet[Any]) -> bool:
     return found.order_by()[: MOST_ROWS + 1].count() > MOST_ROWS
 
 
-def _refused(request: Request, page: str, sentence: str) -> HttpResponse:
+def refused(request: Request, page: str, sentence: str, *names: str) -> HttpResponse:
+    """Back to the page, with its filter, and why nothing was exported. `names` are those in the page's address."""
     messages.error(request, sentence)
-    return redirect(f"{redirect(page).url}?{request.GET.urlencode()}")
+    return redirect(f"{redirect(page, *names).url}?{request.GET.urlencode()}")
 
 
 def _send(request: Request, what: str, word: str, lines: Iterator[str], form: Form) -> StreamingHttpResponse:
     filters = visits.describe(visits.filters_of(request, form))
     act = ledger.start(a.AUDIT_EXPORT, policy.actor(request), note=f"{what} as {word}: {filters}")
-    response = StreamingHttpResponse(Recorded(lines, act, word), content_type=export.FORMATS[word])
+    return as_file(Recorded(lines, act, word), what, word)
+
+
+def as_file(lines: Iterable[str], what: str, word: str) -> StreamingHttpResponse:
+    """The lines as a file that is sent while it is made; `word` is one of export.FORMATS."""
+    response = StreamingHttpResponse(lines, content_type=export.FORMATS[word])
     name = f"kvadmin-{what}-{timezone.now():%Y%m%dT%H%MZ}.{word}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

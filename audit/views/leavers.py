@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from audit import export, leavers, ledger
@@ -15,7 +14,7 @@ from audit.coverage import coverage
 from audit.leavers import Line
 from audit.readers import Reader
 from audit.views import visits
-from audit.views.export import Recorded
+from audit.views.export import Recorded, as_file
 from audit.views.readers import is_known, resolve
 from audit.views.scope import audits_everything, entries_for, events_for
 from kvadmin import actions as a
@@ -101,14 +100,7 @@ def export_list(request: Request) -> HttpResponse | StreamingHttpResponse:
     found, _ = resolve(asked)
     lines = export.table(COLUMNS, (_cells(line) for line in _lines(request, found, a.AUDIT_EXPORT)))
     act = ledger.start(a.AUDIT_EXPORT, policy.actor(request), note=f"leaver's list as csv: {asked}")
-    return _send(lines, act)
-
-
-def _send(lines: Iterator[str], act: ledger.Attempt) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(Recorded(lines, act, "csv"), content_type=export.FORMATS["csv"])
-    name = f"kvadmin-leaver-{timezone.now():%Y%m%dT%H%MZ}.csv"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return as_file(Recorded(lines, act, "csv"), "leaver", "csv")
 
 
 def _cells(line: Line) -> Iterable[Any]:

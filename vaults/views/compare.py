@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.export import table
 from audit.ledger import LedgerUnavailable
+from audit.views.export import refused
 from kvadmin import actions as a
 from kvadmin import badges
 from kvadmin.http import Request
@@ -54,8 +54,7 @@ def export(request: Request) -> HttpResponse | StreamingHttpResponse:
     policy.require(request, a.SECRET_LIST)
     found = _found(request, CompareForm(request.GET, policy.visible_vaults(request.user)))
     if found is None:
-        messages.error(request, exports.BAD_FILTER)
-        return redirect(f"{reverse('compare')}?{request.GET.urlencode()}")
+        return refused(request, "compare", exports.BAD_FILTER)
     lines = table(COLUMNS, _lines(found.shown))
     return exports.send(request, lines, "csv", "compare", "comparison as csv")
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from audit import ledger
-from audit.views.export import Recorded
+from audit.views.export import Recorded, as_file, refused
 from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import exports, policy, search
@@ -29,7 +26,7 @@ def vault(request: Request, vault: str) -> HttpResponse | StreamingHttpResponse:
     item = policy.require_vault(request, a.VAULT_LIST, vault)
     form = SecretsForm(request.GET)
     if not form.is_valid():
-        return _refused(request, "vault", BAD_FILTER, item.name)
+        return refused(request, "vault", BAD_FILTER, item.name)
     found = form.narrow(policy.visible_secrets(request.user).filter(vault=item))
     return _send(request, exports.secrets_of(found), ledger.Target(item.name), item.name)
 
@@ -40,17 +37,12 @@ def found(request: Request) -> HttpResponse | StreamingHttpResponse:
     policy.require(request, a.SECRET_LIST)
     form = SearchForm(request.GET)
     if not form.is_valid() or not form.query:
-        return _refused(request, "search", BAD_FILTER)
+        return refused(request, "search", BAD_FILTER)
     live = policy.visible_secrets(request.user).filter(vanished_at=None, vault__vanished_at=None)
     ids = search.matching(live, form.query, MOST_FOUND + 1)
     if len(ids) > MOST_FOUND:
-        return _refused(request, "search", TOO_MANY)
+        return refused(request, "search", TOO_MANY)
     return _send(request, exports.secrets_by_id(ids), ledger.NOTHING, "search")
-
-
-def _refused(request: Request, page: str, sentence: str, *names: str) -> HttpResponse:
-    messages.error(request, sentence)
-    return redirect(f"{redirect(page, *names).url}?{request.GET.urlencode()}")
 
 
 def _send(request: Request, rows: Iterator[Secret], target: ledger.Target, what: str) -> StreamingHttpResponse:
@@ -65,7 +57,4 @@ def send(
     """The lines as a file in the format `word`; on record before the first of them, with the filter, and after."""
     asked = ", ".join(f"{key}={value[:100]}" for key, value in request.GET.items() if value and key != "at")
     act = ledger.start(a.SECRET_LIST, policy.actor(request), target, note=f"{note}: {asked or 'all'}")
-    response = StreamingHttpResponse(Recorded(lines, act, word), content_type=exports.FORMATS[word])
-    name = f"kvadmin-{what}-{timezone.now():%Y%m%dT%H%MZ}.{word}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return as_file(Recorded(lines, act, word), what, word)
