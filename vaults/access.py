@@ -9,6 +9,7 @@ from kvadmin import actions as a
 from vaults import break_glass, grants, policy, requests
 from vaults.approvers import approvers, counting_voters
 from vaults.models import OPEN, Person, RevealRequest, Secret, State
+from vaults.outlook import outlook
 from vaults.policy import Decision
 from vaults.rules import Refusal
 
@@ -61,7 +62,7 @@ def held(person: Person, secret: Secret) -> tuple[RevealRequest | None, State | 
     if request is None:
         return None, None
     request.requester, request.secret = person, secret
-    state, _ = requests.outlook(request, clock.now())
+    state, _ = outlook(request, clock.now())
     return (request, state) if state in OPEN else (None, None)
 
 

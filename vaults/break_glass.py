@@ -12,9 +12,10 @@ from kvadmin import actions as a
 from vaults import notify, policy
 from vaults.approvers import approvers
 from vaults.models import Person, RevealPolicy, RevealRequest, Secret, State
-from vaults.requests import Kind, close, move, on_record, remember, target
+from vaults.moves import close, move, on_record, remember, target
 from vaults.rules import Refusal, allow, commented
 
+Kind = RevealRequest.Kind
 REVIEW_DUE = "Your last break-glass has not been reviewed yet; until then there is no other."
 _UNREVIEWED = (State.ACTIVE, State.REVIEW_DUE)
 

@@ -18,9 +18,9 @@ from kvadmin.gateway.writes import Written
 from vaults import keeping, policy
 from vaults.keeping import MANAGED
 from vaults.models import Person, RevealPolicy, Secret, Vault
+from vaults.moves import on_record
 from vaults.newest import Newest, newest
 from vaults.reads import read_unseen
-from vaults.requests import on_record
 from vaults.rules import Refusal
 from vaults.wishes import Wish
 

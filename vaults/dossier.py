@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from audit.models import LedgerEntry
-from vaults import policy, requests, rules
+from vaults import policy, rules
 from vaults.approvers import approvers
 from vaults.inbox import Row, readable, rows
 from vaults.models import Person, RevealRequest, State, Vote
+from vaults.outlook import outlook
 from vaults.words import policy_words
 
 FEW = 6
@@ -52,7 +53,7 @@ class Dossier:
 
 def dossier(reader: Person, request: RevealRequest, now: datetime) -> Dossier:
     """Ask for everything once; a fixed number of queries, whatever the size of it."""
-    state, why = requests.outlook(request, now)
+    state, why = outlook(request, now)
     eligible = approvers(request.secret, request.requester)
     groups = [group.name for group in request.policy.approver_groups.all()]
     votes = _votes(request, eligible)

@@ -15,9 +15,10 @@ from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.on_behalf import OnBehalfOf
 from vaults import reveals, rights
 from vaults.models import Person, RevealPolicy, RevealRequest, State
-from vaults.requests import Act, Kind, close, locked, on_record, remember, settle, target, to
+from vaults.moves import close, locked, on_record, remember, settle, target, to
 from vaults.rules import Refusal
 
+Act, Kind = RevealRequest.Act, RevealRequest.Kind
 TAKEN_BACK = "The grant ended while Azure was asked, so the value was not shown."
 
 

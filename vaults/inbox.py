@@ -15,7 +15,7 @@ from django.utils import timezone
 from kvadmin import actions as a
 from vaults import policy
 from vaults.models import Person, RevealRequest, State, Vote
-from vaults.requests import by_time
+from vaults.outlook import by_time
 
 PAGE = 50
 MANY = 10  # the badge counts no further

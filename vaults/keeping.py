@@ -20,10 +20,10 @@ from kvadmin.gateway import deleted, keyvault, writes
 from kvadmin.gateway.keyvault import SecretProperties
 from kvadmin.gateway.values import SecretValue
 from kvadmin.gateway.writing import Answer, Written
-from vaults import limbo, requests, rows
+from vaults import limbo, rows
 from vaults.models import OPEN, DeletedSecret, RevealRequest, Secret, Vault
+from vaults.moves import locked, on_record, settle
 from vaults.newest import Newest, newest, one_version
-from vaults.requests import on_record
 from vaults.rules import Refusal
 from vaults.turns import turn
 from vaults.wishes import Wish, changes, in_words
@@ -217,7 +217,7 @@ def _settle_purges(item: DeletedSecret) -> None:
     mine = RevealRequest.objects.filter(act=RevealRequest.Act.PURGE, state__in=OPEN)
     for pk in mine.filter(secret__vault=item.vault_id, secret__key=item.key).values_list("pk", flat=True):
         with transaction.atomic():
-            requests.settle(requests.locked(pk), clock.now())
+            settle(locked(pk), clock.now())
 
 
 def recoverable(item: DeletedSecret) -> None:

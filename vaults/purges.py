@@ -10,6 +10,7 @@ from kvadmin.gateway import deleted
 from vaults import grants, limbo, purge_rules, requests
 from vaults.keeping import acting, done, still_there
 from vaults.models import OPEN, DeletedSecret, Person, RevealRequest, Secret, State
+from vaults.moves import locked
 from vaults.rules import Refusal
 
 Act = RevealRequest.Act
@@ -51,7 +52,7 @@ def _by_grant(by: Person, actor: ledger.Actor, item: DeletedSecret) -> None:
         grants.failed(spent, actor, error)
         raise
     with transaction.atomic():
-        request = requests.locked(spent.request.pk)
+        request = locked(spent.request.pk)
         done(spent.attempt, GONE, answer)
         if request.state == State.ACTIVE:
             grants.used_up(request, actor)

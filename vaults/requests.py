@@ -6,7 +6,6 @@ A refused verb changes nothing and is on record too. Looking never moves anythin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,9 +18,9 @@ from kvadmin.actions import Action
 from vaults import notify, policy, purge_rules
 from vaults.approvers import approvers, counting_voters, enough, missing
 from vaults.models import CLOSED, OPEN, Person, RevealPolicy, RevealRequest, Secret, State, Vote
+from vaults.moves import close, locked, move, on_record, remember, settle, target, to
 from vaults.rules import Refusal, allow, commented
 
-Step = Callable[[RevealRequest, datetime], None]
 Kind = RevealRequest.Kind
 Act = RevealRequest.Act
 Use = RevealPolicy.Use
@@ -223,80 +222,6 @@ def _change(request: RevealRequest, now: datetime, actor: ledger.Actor, action: 
 
 
 # --- What time and events do -----------------------------------------------------------------------------------------
-def outlook(request: RevealRequest, now: datetime) -> tuple[State, str]:
-    """The state that holds at this moment, and why, when it differs from the stored one. Changes nothing."""
-    state, why = by_time(request, now)
-    if why or state not in OPEN:
-        return state, why
-    if request.kind == Kind.BREAK_GLASS:
-        why = _emergency_over(request)
-        return (State.REVIEW_DUE, why) if why else (state, "")
-    why = _void(request)
-    return (State.VOID, why) if why else (state, "")
-
-
-def by_time(request: RevealRequest, now: datetime) -> tuple[State, str]:
-    """What time alone has done: the same, without the questions about roles and policies. Asks nothing of anybody."""
-    state = State(request.state)
-    if state in CLOSED or state == State.REVIEW_DUE:
-        return state, ""
-    if request.kind == Kind.BREAK_GLASS:
-        return (State.REVIEW_DUE, "The window is over.") if now >= _end(request) else (state, "")
-    if state == State.ACTIVE and now >= _end(request):
-        return State.ENDED, "The window is over."
-    if state != State.ACTIVE and now >= request.due_at:
-        return State.EXPIRED, "Nobody decided in time." if state == State.PENDING else "It was not used in time."
-    return state, ""
-
-
-def _end(request: RevealRequest) -> datetime:
-    return request.ends_at or request.due_at
-
-
-def _void(request: RevealRequest) -> str:
-    """Why the request no longer has a ground to stand on; empty when it has. An unreachable vault is not a reason."""
-    if why := purge_rules.void(request) if request.act == Act.PURGE else _void_reveal(request):
-        return why
-    if request.state != State.PENDING and not enough(request.policy, counting_voters(request)):
-        return "An approval no longer counts: somebody who gave it may not decide any more."
-    return ""
-
-
-def _void_reveal(request: RevealRequest) -> str:
-    requester, secret = request.requester, request.secret
-    if not requester.is_active or not policy.may(requester, a.SECRET_REQUEST, secret.vault, secret.key):
-        return "The person who asked no longer holds a role here."
-    if secret.vanished_at or not secret.enabled:
-        return "The secret is disabled or gone."
-    rule = policy.policy_for(secret.vault, secret.key)
-    if rule is None or rule.pk != request.policy_id:
-        return "The policy here has changed."
-    return ""
-
-
-def _emergency_over(request: RevealRequest) -> str:
-    """Why an emergency's window ends before its time; empty when it does not."""
-    secret = request.secret
-    if not policy.may(request.requester, a.SECRET_BREAK_GLASS, secret.vault, secret.key):
-        return "The person who broke the glass no longer holds the role for it here."
-    if secret.vanished_at or not secret.enabled:
-        return "The secret is disabled or gone."
-    rule = policy.policy_for(secret.vault, secret.key)
-    return "" if rule and rule.break_glass else "The policy here leaves no break-glass open any more."
-
-
-def settle(request: RevealRequest, now: datetime) -> None:
-    """Put what time and events did on record, on a locked row."""
-    state, why = outlook(request, now)
-    if state == request.state:
-        return
-    if state == State.REVIEW_DUE:
-        request.ends_at = min(_end(request), now)
-        to(request, state, ledger.CLOCK, a.SECRET_BREAK_GLASS, note=why)
-    else:
-        close(request, state, now, None, ledger.CLOCK, a.SECRET_REQUEST, why)
-
-
 def settle_all() -> int:
     """Settle every open request; for the worker's clock. Cosmetic: each verb settles its own row first."""
     moved = 0
@@ -345,73 +270,3 @@ def end_all(by: Person, actor: ledger.Actor, person: Person, touched: list[Revea
         else:
             close(request, State.VOID, now, by, actor, a.SESSION_REVOKE, why)
     return ended
-
-
-# --- Underneath ------------------------------------------------------------------------------------------------------
-def locked(pk: int) -> RevealRequest:
-    """The row, locked until the caller's transaction ends, with all that a verb looks at."""
-    rows = RevealRequest.objects.select_for_update(of=("self",))
-    return rows.select_related("requester", "secret__vault__subscription", "policy").get(pk=pk)
-
-
-def move(by: Person, actor: ledger.Actor, pk: int, action: Action, step: Step) -> RevealRequest:
-    """Run one verb under the row's lock. A refusal leaves only what time had done anyway, and its own record."""
-    refusal = None
-    with transaction.atomic():
-        request = locked(pk)
-        now = clock.now()
-        settle(request, now)
-        try:
-            step(request, now)
-        except Refusal as refused:
-            refusal = refused
-    if refusal:
-        where = ledger.Move(request.pk, request.state, request.state, request.asked_hash)
-        on_record(refusal, action, actor, target(request.secret), "", where)
-        raise refusal
-    return request
-
-
-def to(request: RevealRequest, state: State, actor: ledger.Actor, action: Action, *, note: str = "") -> None:
-    """Move a locked row to a state, with its one ledger row."""
-    before, request.state = request.state, state
-    request.save()
-    remember(request, action, actor, before, note=note)
-    notify.happened(request, state)
-
-
-def close(
-    request: RevealRequest,
-    state: State,
-    now: datetime,
-    by: Person | None,
-    actor: ledger.Actor,
-    action: Action,
-    why: str,
-) -> None:
-    """Move a locked row to a state that it never leaves."""
-    request.closed_at, request.closed_by, request.comment = now, by, why[:500]
-    to(request, state, actor, action, note=why)
-
-
-def remember(request: RevealRequest, action: Action, actor: ledger.Actor, before: str, *, note: str) -> None:
-    step = ledger.Move(request.pk, before, request.state, request.asked_hash)
-    ledger.record(action, actor, target(request.secret), reason=request.reason, note=note, move=step)
-
-
-def target(secret: Secret) -> ledger.Target:
-    return ledger.Target(secret.vault.name, secret.key)
-
-
-def on_record(
-    refusal: Refusal,
-    action: Action,
-    actor: ledger.Actor,
-    where: ledger.Target,
-    reason: str,
-    step: ledger.Move = ledger.NO_MOVE,
-) -> None:
-    """A refused attempt is a fact too."""
-    if not refusal.recorded:
-        ledger.refuse(action, actor, where, code=refusal.code, note=refusal.sentence, reason=reason, move=step)
-        refusal.recorded = True

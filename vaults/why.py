@@ -14,6 +14,7 @@ from vaults import break_glass, policy, requests
 from vaults.approvers import approvers, holders
 from vaults.models import Person, RevealPolicy, RevealRequest, Role, Secret, State, Vault
 from vaults.models.role import ROLE_ACTIONS
+from vaults.outlook import outlook
 from vaults.policy import Decision, RoleStep
 from vaults.rules import Refusal
 
@@ -120,7 +121,7 @@ def _request(asked: Question) -> tuple[RevealRequest | None, State | None, str]:
     if request is None:
         return None, None, ""
     request.requester, request.secret = asked.person, asked.secret
-    state, why = requests.outlook(request, clock.now())
+    state, why = outlook(request, clock.now())
     return request, state, why or request.comment
 
 

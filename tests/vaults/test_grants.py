@@ -17,7 +17,7 @@ from kvadmin.gateway.errors import GatewayError
 from tests import factories
 from vaults import break_glass, grants, requests, reveals
 from vaults.models import Person, RevealRequest, RoleAssignment, Secret
-from vaults.requests import Refusal
+from vaults.rules import Refusal
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from audit.models import LedgerEntry
 from tests import factories
-from vaults import requests
 from vaults.models import Person, RevealPolicy, RevealRequest, Secret
+from vaults.outlook import outlook
 
 pytestmark = pytest.mark.django_db
 
@@ -270,4 +270,4 @@ def test_a_new_policy_makes_void_exactly_what_the_preview_said(admin_client: Cli
     admin_client.post("/policies/", {name: value for name, value in PREVIEW.items() if name != "preview"})
 
     found = RevealRequest.objects.select_related("requester", "secret__vault", "policy").get()
-    assert requests.outlook(found, timezone.now() + timedelta(seconds=1)) == ("void", "The policy here has changed.")
+    assert outlook(found, timezone.now() + timedelta(seconds=1)) == ("void", "The policy here has changed.")

@@ -57,7 +57,8 @@ from vaults import break_glass, grants, requests
 from vaults.models import Person, RevealPolicy, RevealRequest, RoleAssignment, Secret, Vote
 from vaults.notices.events import Event
 from vaults.notices.words import request_notice
-from vaults.requests import Refusal
+from vaults.outlook import outlook
+from vaults.rules import Refusal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:.*hypothesis.*")]
 
@@ -498,7 +499,7 @@ class Requests(RuleBasedStateMachine):
     def _judge_all(self) -> None:
         """What pages show of each request, before anybody has touched it (I6, I9, I10, I11, I17)."""
         rows = RevealRequest.objects.exclude(state__in=CLOSED).select_related("requester", "secret__vault", "policy")
-        found = {row.pk: requests.outlook(row, clock.now())[0] for row in rows}
+        found = {row.pk: outlook(row, clock.now())[0] for row in rows}
         assert found == {pk: self.world.standing(self.world.cases[pk]) for pk in found}, "I17"
 
     @precondition(lambda self: any(case.state != self.world.standing(case) for case in self.world.cases.values()))
@@ -738,7 +739,7 @@ class Requests(RuleBasedStateMachine):
         for secret in Secret.objects.all():
             grants.held(self._person(name), secret.pk)
         for row in RevealRequest.objects.select_related("requester", "secret__vault", "policy"):
-            requests.outlook(row, clock.now())
+            outlook(row, clock.now())
         after = list(RevealRequest.objects.values()), LedgerEntry.objects.count(), DBTaskResult.objects.count()
         assert before == after, "I20"
 

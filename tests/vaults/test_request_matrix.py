@@ -24,7 +24,7 @@ from tests.vaults.request_world import outermost
 from vaults import break_glass, grants, requests
 from vaults.models import CLOSED, Person, RevealRequest, Role, RoleAssignment, Secret, State, Vote
 from vaults.models.role import ROLE_ACTIONS
-from vaults.requests import Refusal
+from vaults.rules import Refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +58,7 @@ RULES = {
     "reveal": Rule({State.APPROVED, State.ACTIVE}, own=True, person_first=True),
 }
 # They take a person too, and answer a question, or carry a verb out that has been decided upon above.
-NO_VERBS = {"askable", "open_here", "held", "move", "end_all", "spend"}
+NO_VERBS = {"askable", "open_here", "held", "end_all", "spend"}
 # What each kind of request can be in.
 EMERGENCY = (State.ACTIVE, State.REVIEW_DUE, State.JUSTIFIED, State.MISUSE)
 CASES = [("approval", state) for state in State if state not in EMERGENCY[1:]] + [("break-glass", s) for s in EMERGENCY]

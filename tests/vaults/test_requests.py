@@ -14,7 +14,8 @@ from tests import factories
 from vaults import break_glass, requests, rules
 from vaults.approvers import approvers, enough, missing
 from vaults.models import CLOSED, Person, RevealRequest, RoleAssignment, Secret, State
-from vaults.requests import Refusal
+from vaults.outlook import outlook
+from vaults.rules import Refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -273,7 +274,7 @@ def happen(event: str, secret: Secret, dev: Person, approver: Person) -> None:
 
 @pytest.mark.parametrize(("moment", "expected"), [(-1, "pending"), (0, "expired"), (1, "expired")])
 def test_the_deadline_is_half_open_to_the_microsecond(moment: int, expected: str, asked: RevealRequest) -> None:
-    assert requests.outlook(asked, asked.due_at + timedelta(microseconds=moment))[0] == expected
+    assert outlook(asked, asked.due_at + timedelta(microseconds=moment))[0] == expected
 
 
 def test_what_nobody_looked_at_since_it_ended_is_no_duplicate(
@@ -293,7 +294,7 @@ def test_looking_moves_nothing(asked: RevealRequest) -> None:
     RevealRequest.objects.update(due_at=timezone.now() - timedelta(minutes=1))
     before = LedgerEntry.objects.count()
 
-    assert requests.outlook(RevealRequest.objects.get(), timezone.now())[0] == "expired"
+    assert outlook(RevealRequest.objects.get(), timezone.now())[0] == "expired"
     assert (state(asked), LedgerEntry.objects.count()) == ("pending", before)
 
 

@@ -20,6 +20,7 @@ from kvadmin.http import NotThere, Request
 from vaults import break_glass, inbox, policy, requests, step_up
 from vaults.dossier import dossier
 from vaults.models import Person, RevealRequest, State
+from vaults.moves import target
 from vaults.request_forms import AskForm, DecideForm, RequestsFilter, ShortenForm, WithdrawForm
 from vaults.rules import Refusal
 from vaults.views.roles import signed_in
@@ -189,7 +190,7 @@ def _first_error(form: forms.Form) -> str:
 def _stale(request: Request, item: RevealRequest, action: a.Action, minutes: int) -> str:
     back = reverse("request", args=[item.pk])
     move = ledger.Move(item.pk, item.state, item.state, item.asked_hash)
-    return step_up.require_fresh(request, minutes, back, action, requests.target(item.secret), move)
+    return step_up.require_fresh(request, minutes, back, action, target(item.secret), move)
 
 
 def _standing(moved: RevealRequest) -> str:
@@ -236,8 +237,8 @@ def _stale_for_any(request: Request, found: list[RevealRequest]) -> str:
         return ""
     item = min(strict, key=lambda one: one.policy.sign_in_minutes)
     move = ledger.Move(item.pk, item.state, item.state, item.asked_hash)
-    target, minutes = requests.target(item.secret), item.policy.sign_in_minutes
-    return step_up.require_fresh(request, minutes, reverse("requests"), a.REQUEST_APPROVE, target, move)
+    where, minutes = target(item.secret), item.policy.sign_in_minutes
+    return step_up.require_fresh(request, minutes, reverse("requests"), a.REQUEST_APPROVE, where, move)
 
 
 def _approve_one(request: Request, pk: int, item: RevealRequest | None, comment: str) -> Result:
