@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from audit.chains import Chain
 from audit.checkpoints import Mismatch
-from audit.ledger import Chain
 from audit.models import AccessEvent
 from kvadmin import actions as a
 

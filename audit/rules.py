@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from audit import coverage, habits, hours, ledger
+from audit import chains, coverage, habits, hours
 from audit.finding_models import Evidence, ReaderHabit, RuleMark, Severity, VaultHeard
 from audit.inventory import Inventory, SecretFacts
 from audit.models import AccessEvent, LedgerEntry
@@ -310,7 +310,7 @@ def _read_since(vaults: set[str], names: set[str], since: datetime) -> set[tuple
 
 def broken_chain(look: Look) -> Judgement:
     """The ledger's chain, walked some rows at a time, round after round: a row changed, missing or out of order."""
-    walked = ledger.verify_some(look.mark.place, look.mark.hash, LEDGER_ROWS)
+    walked = chains.verify_some(look.mark.place, look.mark.hash, LEDGER_ROWS)
     if not walked.chain.intact:
         bad, why = walked.chain.first_bad or 0, walked.chain.why
         at = LedgerEntry.objects.filter(seq__lte=bad).order_by("-seq").values_list("at", flat=True).first() or look.now

@@ -341,10 +341,10 @@ def _all_done(killed: list[int]) -> bool:
 
 # --- The judgement ---------------------------------------------------------------------------------------------------
 def _judge(record: Record, killed_port: int, azure: Any, folder: Path, codes: list[int]) -> Report:
-    from audit import ledger
+    from audit import chains
     from audit.models import LedgerEntry
 
-    chain = ledger.verify()
+    chain = chains.verify()
     figures = {
         "answers": sum(record.statuses.values()),
         "values shown": len(record.shown),

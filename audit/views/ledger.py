@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from audit import checkpoints, ledger, queries
+from audit import chains, checkpoints, ledger, queries
 from audit.confirm import Confirmed, confirmations
 from audit.explain import explain_chain
 from audit.forms import LedgerFilter
@@ -90,7 +90,7 @@ def chain_state() -> dict[str, Any]:
 @require_POST
 def verify(request: Request) -> HttpResponse:
     policy.require(request, a.LEDGER_VERIFY)
-    chain = ledger.verify()
+    chain = chains.verify()
     said = explain_chain(chain)
     ledger.record(a.LEDGER_VERIFY, policy.actor(request), code="" if chain.intact else "broken", note=said)
     (messages.success if chain.intact else messages.error)(request, said)

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client, override_settings
 
-from audit import checkpoints, ledger, tasks, triggers
+from audit import chains, checkpoints, ledger, tasks, triggers
 from audit.models import LedgerEntry, LedgerHead
 from kvadmin import actions as a
 from tests import factories
@@ -74,7 +74,7 @@ def test_a_ledger_that_was_cut_holds_and_yet_is_found(file: str) -> None:
     checkpoint(file)
     lose(after=3)
 
-    assert ledger.verify().intact
+    assert chains.verify().intact
     with pytest.raises(CommandError, match=r"The checkpoint of row 5, made at \S+, no longer matches: the row is gone"):
         verify(file)
 
@@ -87,7 +87,7 @@ def test_a_ledger_that_was_written_anew_holds_and_the_first_checkpoint_that_diff
     lose(after=0)
     write(9, reason="never happened")
 
-    assert ledger.verify().intact
+    assert chains.verify().intact
     with pytest.raises(CommandError, match=r"The checkpoint of row 2, .* the row is another one"):
         verify(file)
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import DatabaseError, connection, transaction
 
-from audit import ledger, triggers
+from audit import chains, ledger, triggers
 from audit.models import LedgerEntry, LedgerHead
 from kvadmin import actions as a
 from kvadmin.gateway.errors import Denied
@@ -111,7 +111,7 @@ def test_the_chain_of_honest_rows_is_intact() -> None:
     for _ in range(3):
         ledger.record(a.VAULT_SYNC, ADA, reason="tägliche Prüfung \U0001f511")
 
-    assert ledger.verify() == ledger.Chain(3)
+    assert chains.verify() == chains.Chain(3)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_verifying_names_the_first_row_that_does_not_hold(sql: str, first_bad: i
         cursor.execute(sql)
     triggers.install(connection)
 
-    chain = ledger.verify()
+    chain = chains.verify()
 
     assert (chain.first_bad, chain.why) == (first_bad, why)
 
@@ -153,7 +153,7 @@ def test_rows_that_come_while_the_chain_is_walked_are_no_break_of_it() -> None:
         return execute(sql, *rest)
 
     with connection.execute_wrapper(somebody_writes):
-        chain = ledger.verify()
+        chain = chains.verify()
 
     assert (chain.intact, LedgerHead.objects.get().seq) == (True, 3)
 
@@ -164,7 +164,7 @@ def test_a_recorded_act_vanishes_with_the_transaction_it_belongs_to() -> None:
         raise RuntimeError
 
     assert phases() == []
-    assert ledger.verify().intact
+    assert chains.verify().intact
 
 
 def test_texts_longer_than_their_columns_and_nul_are_cut_not_refused() -> None:
@@ -172,7 +172,7 @@ def test_texts_longer_than_their_columns_and_nul_are_cut_not_refused() -> None:
 
     assert LedgerEntry.objects.get().reason == entry.reason
     assert len(entry.reason) == 500
-    assert ledger.verify().intact
+    assert chains.verify().intact
 
 
 @pytest.mark.postgres
@@ -190,7 +190,7 @@ def test_sixteen_writers_at_once_never_fork_the_chain() -> None:
     [writer.start() for writer in writers]
     [writer.join() for writer in writers]
 
-    assert ledger.verify() == ledger.Chain(400)
+    assert chains.verify() == chains.Chain(400)
     assert LedgerHead.objects.get().seq == 400
 
 

@@ -11,7 +11,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from audit import ledger, triggers
+from audit import chains, ledger, triggers
 from audit.finding_models import Evidence, Finding, ReaderHeard, VaultHeard
 from audit.findings import acknowledge, judge
 from audit.ledger import Actor
@@ -369,19 +369,19 @@ def test_a_chain_that_holds_is_no_finding_and_a_changed_row_is_an_alarm() -> Non
 
 def test_the_chain_is_walked_in_pieces_as_surely_as_at_once() -> None:
     written(5)
-    first = ledger.verify_some(0, "", 2)
-    second = ledger.verify_some(first.chain.rows, first.hash, 2)
-    last = ledger.verify_some(second.chain.rows, second.hash, 2)
+    first = chains.verify_some(0, "", 2)
+    second = chains.verify_some(first.chain.rows, first.hash, 2)
+    last = chains.verify_some(second.chain.rows, second.hash, 2)
     assert [(walked.chain.rows, walked.chain.intact, walked.at_end) for walked in (first, second, last)] == [
         (2, True, False), (4, True, False), (5, True, True),
     ]  # fmt: skip
 
     triggers.remove(connection)
     LedgerEntry.objects.filter(seq__gt=3).delete()
-    assert ledger.verify_some(4, second.hash, 2).chain.why == "rows are missing at the end"
+    assert chains.verify_some(4, second.hash, 2).chain.why == "rows are missing at the end"
     kept = LedgerEntry.objects.get(seq=3)
     LedgerHead.objects.update(seq=3, hash=kept.hash)
-    assert ledger.verify_some(4, second.hash, 2).chain.first_bad == 4
+    assert chains.verify_some(4, second.hash, 2).chain.first_bad == 4
 
 
 # --- All of them -----------------------------------------------------------------------------------------------------

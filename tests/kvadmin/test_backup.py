@@ -18,7 +18,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from audit import ledger
+from audit import chains, ledger
 from kvadmin import actions as a
 from tests import factories
 from tests.processes import database_url, manage
@@ -80,7 +80,7 @@ def test_what_it_says_is_what_the_ledger_of_the_copy_ends_with(
 
     call_command("backup_database", str(copy))
 
-    last = ledger.verify()
+    last = chains.verify()
     assert capsys.readouterr().out.endswith(f" bytes. The ledger in it: rows=10 hash={last.head}\n")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 
-from audit import ledger
+from audit import chains
 from kvadmin.emulator import doors
 from kvadmin.emulator.state import Azure
 from tests import factories
@@ -85,4 +85,4 @@ def restored_like_it_was(azure: Azure, officer: Person, door: str, archive: arch
     assert contents(azure, "pay-dr") == contents(azure, "pay-prod")
     restored = Counter(row.object_id_url for row in azure.log if row.operation == "SecretRestore" and row.status == 200)
     assert set(restored.values()) == {1}
-    assert ledger.verify().intact
+    assert chains.verify().intact

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from audit import ledger
+from audit import chains, ledger
 from audit.models import LedgerEntry
 from kvadmin import actions as a
 from kvadmin.emulator.faults import Fault
@@ -278,7 +278,7 @@ def test_what_a_dead_worker_had_not_sent_is_done_as_an_act_of_its_own(azure: Azu
     work(batch, azure)
     assert (item(batch).state, updates(azure)) == ("done", 3)
     assert phases("s-0000") == ["intent", "failed", "intent", "done"]
-    assert ledger.verify().intact
+    assert chains.verify().intact
 
 
 def test_the_preview_and_the_batch_have_the_same_hash_in_the_ledger(azure: Azure, officer: Person) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audit import ledger
+from audit import chains
 from audit.models import LedgerEntry
 from kvadmin.emulator import doors
 from kvadmin.emulator.state import Azure
@@ -63,4 +63,4 @@ def test_a_batch_whose_worker_is_killed_ends_complete_and_does_nothing_twice(
     acts = Counter(LedgerEntry.objects.exclude(secret="").exclude(phase="intent").values_list("act", flat=True))
     intents = LedgerEntry.objects.filter(phase="intent").values_list("act", flat=True)
     assert acts == Counter(intents)  # each act that was begun has one outcome
-    assert ledger.verify().intact
+    assert chains.verify().intact

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from audit import ledger
+from audit import chains
 from audit.models import LedgerEntry
 from tests import factories
 from vaults import break_glass, leaving, requests
@@ -122,7 +122,7 @@ def test_each_part_is_on_record_with_the_reason_and_the_chain_holds(
     ]  # fmt: skip
     assert [row.request for row in rows] == [None, asked.pk, None]
     assert rows.last().reason == WHY
-    assert ledger.verify().intact
+    assert chains.verify().intact
 
 
 # --- Who may ---------------------------------------------------------------------------------------------------------

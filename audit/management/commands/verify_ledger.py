@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from audit import checkpoints, ledger
+from audit import chains, checkpoints
 from audit.explain import explain_chain, explain_mismatch
 
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, checkpoint: Sequence[str] = (), key: Sequence[str] = (), **options: Any) -> None:
-        chain = ledger.verify()
+        chain = chains.verify()
         if not chain.intact:
             raise CommandError(explain_chain(chain))
         said = explain_chain(chain)
