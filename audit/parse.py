@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import uuid
 from collections.abc import Mapping
@@ -18,36 +17,16 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from audit.callers import caller_of
 from audit.models import AccessEvent
-from audit.shapes import SCHEMA_CLAIMS, as_dict, as_int
+from audit.shapes import as_dict, as_int
+from audit.texts import fit, storable, text
 
 Outcome = AccessEvent.Outcome
-Kind = AccessEvent.Kind
 
 # Operations that hand out a value. A backup holds every version; a certificate's private key is read as a secret.
 READS = frozenset({"SecretGet", "SecretBackup"})
 
-# Client applications of Microsoft that act for a person: the token's appid.
-CLIENTS = {
-    "04b07795-8ddb-461a-bbee-02f9e1bf7b46": "Azure CLI",
-    "1950a258-227b-4e31-a9cf-717495945fc2": "Azure PowerShell",
-    "c44b4083-3bb0-49c1-b47d-974e53cbdf3c": "Azure portal",
-    "3686488a-04fc-4d8a-b967-61f98ec41efe": "Azure portal",
-}
-# What a User-Agent says of itself, most telling first. It is the caller's own word: anybody can write anything there.
-_AGENTS = (
-    (re.compile(r"^kvadmin/", re.I), "kvadmin, by its own word"),
-    (re.compile(r"\bAZURECLI/", re.I), "Azure CLI"),
-    (re.compile(r"\bAzurePowershell|\bPSVersion", re.I), "Azure PowerShell"),
-    (re.compile(r"\bterraform", re.I), "Terraform"),
-    (re.compile(r"^AzureResourceGraph", re.I), "Azure Resource Graph"),
-    (re.compile(r"\bazsdk-python-|\bAzure-SDK-For-Python", re.I), "Azure SDK for Python"),
-    (re.compile(r"\bazsdk-net-", re.I), "Azure SDK for .NET"),
-    (re.compile(r"\bazsdk-java-", re.I), "Azure SDK for Java"),
-    (re.compile(r"\bazsdk-js-", re.I), "Azure SDK for JavaScript"),
-    (re.compile(r"\bazsdk-go-", re.I), "Azure SDK for Go"),
-    (re.compile(r"^Mozilla/"), "Browser"),
-)
 _SIGNATURES = {
     "ok": 200,
     "created": 201,
@@ -59,7 +38,6 @@ _SIGNATURES = {
     "not found": 404,
     "conflict": 409,
 }
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _REVEAL = re.compile(r"\bkvadmin/\S+ (?:reveal|act)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.I)
 _VERSION = re.compile(r"[0-9a-f]{32}", re.I)
 _FRACTION = re.compile(r"(\.\d{6})\d+")
@@ -97,15 +75,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    who: str
-    kind: str
-    via: str
-    app_id: str
-    object_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Thing:
     """What was acted on: "secrets", "deletedsecrets", "keys" ..., its lower-case name, and its version, if told."""
 
@@ -125,24 +94,24 @@ def parse(row: Mapping[str, Any]) -> Event:
     return Event(
         fingerprint=fingerprint(row),
         at=time_of(row),
-        vault=_fit(vault_of(row), 127),
-        operation=_fit(operation, 64),
-        object_kind=_fit(thing.kind, 20),
-        name=_fit(thing.name, 127),
-        version=_fit(thing.version, 32),
+        vault=fit(vault_of(row), 127),
+        operation=fit(operation, 64),
+        object_kind=fit(thing.kind, 20),
+        name=fit(thing.name, 127),
+        version=fit(thing.version, 32),
         status=status,
         outcome=outcome,
-        who=_fit(caller.who, 300),
+        who=fit(caller.who, 300),
         who_kind=caller.kind,
-        via=_fit(caller.via, 100),
-        app_id=_fit(caller.app_id, 36),
-        object_id=_fit(caller.object_id, 36),
-        address=_fit(text(row, "CallerIp"), 45),
-        agent=_fit(agent, 500),
-        correlation_id=_fit(text(row, "CorrelationId").lower(), 64),
+        via=fit(caller.via, 100),
+        app_id=fit(caller.app_id, 36),
+        object_id=fit(caller.object_id, 36),
+        address=fit(text(row, "CallerIp"), 45),
+        agent=fit(agent, 500),
+        correlation_id=fit(text(row, "CorrelationId").lower(), 64),
         reveal_id=reveal_id_of(agent),
         is_read=is_read(operation, outcome),
-        source=_fit(text(row, "Source"), 20),
+        source=fit(text(row, "Source"), 20),
         raw=storable(as_dict(row.get("Raw"))),
     )
 
@@ -193,57 +162,6 @@ def outcome_of(status: int | None) -> str:
 def is_read(operation: str, outcome: str) -> bool:
     """Whether a value left the vault. A read whose outcome Azure does not tell counts: better one too many."""
     return operation in READS and outcome in {Outcome.OK, Outcome.UNKNOWN}
-
-
-# --- Who -------------------------------------------------------------------------------------------------------------
-def caller_of(claims: Mapping[str, Any], agent: str) -> Caller:
-    """Who called and through what. Rows of a challenge carry no claims: nobody has said who they are yet."""
-    app_id, object_id = text(claims, "appid").lower(), _claim(claims, "oid").lower()
-    kind = kind_of(claims)
-    return Caller(
-        who=_person(claims, object_id) if kind == Kind.PERSON else _application(claims, app_id, object_id),
-        kind=kind,
-        via=client_of(app_id, agent) if kind == Kind.PERSON else client_of("", agent),
-        app_id=app_id,
-        object_id=object_id,
-    )
-
-
-def kind_of(claims: Mapping[str, Any]) -> str:
-    """A token is an application's if idtyp says so or, where idtyp is missing, if it has no scope and no user name."""
-    if not _claim(claims, "oid") and not text(claims, "appid") and not _name(claims) and not text(claims, "xms_mirid"):
-        return Kind.UNKNOWN
-    idtyp = text(claims, "idtyp").lower()
-    if idtyp == "user" or (not idtyp and (text(claims, "scp") or _name(claims))):
-        return Kind.PERSON
-    return Kind.MANAGED_IDENTITY if text(claims, "xms_mirid") else Kind.APP
-
-
-def _name(claims: Mapping[str, Any]) -> str:
-    """Guests with a Microsoft account have no upn. Their "live.com#" stays: it is what tells them from a namesake."""
-    return _claim(claims, "upn") or text(claims, "unique_name") or _claim(claims, "name")
-
-
-def _person(claims: Mapping[str, Any], object_id: str) -> str:
-    """Never the appid: a person's token carries that of the client, which thousands share."""
-    return _name(claims) or object_id
-
-
-def _application(claims: Mapping[str, Any], app_id: str, object_id: str) -> str:
-    """A managed identity is known by its resource, such as .../Microsoft.Web/sites/shop."""
-    return text(claims, "xms_mirid").rstrip("/").rsplit("/", 1)[-1] or app_id or object_id
-
-
-def client_of(app_id: str, agent: str) -> str:
-    """The client: by the token's appid, which cannot be forged, else by what the User-Agent says of itself."""
-    if app_id in CLIENTS:
-        return CLIENTS[app_id]
-    if _GUID.fullmatch(agent.strip()):
-        return CLIENTS.get(agent.strip().lower(), "")
-    for pattern, name in _AGENTS:
-        if pattern.search(agent):
-            return name
-    return re.split(r"[/\s(]", agent.strip(), maxsplit=1)[0]
 
 
 def reveal_id_of(agent: str) -> uuid.UUID | None:
@@ -314,43 +232,3 @@ def fingerprint(row: Mapping[str, Any]) -> str:
     if not correlation:
         same += [text(row, "ObjectUrl"), text(row, "CallerIp"), text(row, "ClientInfo")]
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
-
-
-# --- Texts -----------------------------------------------------------------------------------------------------------
-def text(row: Mapping[str, Any], key: str) -> str:
-    """A cell's text; "" when absent. The SDK writes the word None for an empty cell of type guid."""
-    value = row.get(key)
-    return "" if value is None or value == "None" or isinstance(value, (dict, list)) else str(value)
-
-
-def _claim(claims: Mapping[str, Any], name: str) -> str:
-    """A claim by its short name, else by the schema URI that rows of the control plane use."""
-    return text(claims, name) or text(claims, SCHEMA_CLAIMS[name])
-
-
-def _fit(value: str, width: int) -> str:
-    """Cut to the column, without what PostgreSQL cannot store: NUL and half a surrogate pair."""
-    return value.replace("\x00", "�").encode("utf-8", "replace").decode()[:width]
-
-
-def storable(value: Any) -> Any:
-    """JSON that every database takes: no NUL, no half surrogates, no NaN; times as text."""
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return _storable(value)
-    # What is in order already, as nearly every record is, is kept as it is: looking takes a tenth of the time.
-    suspect = len(text) > 100_000 or "\\u0000" in text or "\\ud" in text
-    return _storable(value) if suspect else value
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_fit(str(key), 500): _storable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return _fit(value.isoformat() if isinstance(value, datetime) else str(value), 100_000)

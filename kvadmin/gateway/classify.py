@@ -8,30 +8,19 @@ failed sign-in. They choose the advice, not the class.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import re
-import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 
-import requests
-import urllib3.exceptions
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    DecodeError,
-    HttpResponseError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import AzureError, ClientAuthenticationError, DecodeError, HttpResponseError
 from azure.core.rest import HttpResponse
 
+from kvadmin.gateway import network
 from kvadmin.gateway.errors import GatewayError, error_for
+from kvadmin.gateway.headers import retry_after, seen_address
 from kvadmin.metrics import tallies
 
 logger = logging.getLogger(__name__)
@@ -90,20 +79,6 @@ _APP_ADVICE = {
         "federated credential.",
     ),
 }
-# These come before anything is sent: Azure certainly gave nothing out.
-_NEVER_SENT = (
-    urllib3.exceptions.ConnectTimeoutError,  # NewConnectionError and NameResolutionError are kinds of it
-    requests.exceptions.ConnectTimeout,
-    ssl.SSLCertVerificationError,
-)
-_TIMEOUTS = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-_NETWORK = (
-    ServiceRequestError,
-    ServiceResponseError,
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-)
 
 
 def call(work: Callable[[], T], need: Need = NOTHING_NAMED) -> T:
@@ -141,8 +116,8 @@ def from_exception(error: Exception, need: Need = NOTHING_NAMED) -> GatewayError
         return from_response(response, need)
     if isinstance(error, DecodeError):
         return error_for("bad-answer")
-    if isinstance(error, _NETWORK):
-        return _network(error)
+    if isinstance(error, network.FAILURES):
+        return network.failure(error)
     return _unexpected(error)
 
 
@@ -258,41 +233,6 @@ def _entra_code_in(text: object) -> str:
     return found.group() if found else ""
 
 
-def _network(error: Exception) -> GatewayError:
-    chain = list(_chain(error))
-    never_sent = any(isinstance(link, _NEVER_SENT) for link in chain)
-    return error_for(_network_code(chain), definite=never_sent, host=_host(chain))
-
-
-def _network_code(chain: list[BaseException]) -> str:
-    """Names are told from other failures by urllib3's exception type, as everything here."""
-    if any(isinstance(link, urllib3.exceptions.NameResolutionError) for link in chain):
-        return "dns"
-    if any(isinstance(link, urllib3.exceptions.NewConnectionError) for link in chain):
-        return "unreachable"  # urllib3 counts a refused connection as a kind of time-out
-    return "timeout" if any(isinstance(link, _TIMEOUTS) for link in chain) else "unreachable"
-
-
-def _host(chain: list[BaseException]) -> str:
-    """The name that did not resolve, which may be a proxy's or the sign-in's, or ""."""
-    for link in chain:
-        if isinstance(link, urllib3.exceptions.NameResolutionError):
-            return str(getattr(link.conn, "host", ""))
-    return ""
-
-
-def _chain(error: BaseException | None, seen: set[int] | None = None) -> Iterator[BaseException]:
-    """The exception and all that lie behind it, however the SDK, requests and urllib3 keep them."""
-    seen = set() if seen is None else seen
-    if not isinstance(error, BaseException) or id(error) in seen:
-        return
-    seen.add(id(error))
-    yield error
-    behind = (getattr(error, "inner_exception", None), getattr(error, "reason", None), *error.args)
-    for link in (*behind, error.__cause__, error.__context__):
-        yield from _chain(link, seen)
-
-
 def _unexpected(error: Exception) -> GatewayError:
     """An answer that the SDK could not read (JSONDecodeError, ValueError), or a fault of a program, told by place."""
     trace = error.__traceback__
@@ -301,38 +241,3 @@ def _unexpected(error: Exception) -> GatewayError:
     place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
     logger.warning("A call to Azure ended with %s at %s.", type(error).__name__, place)
     return error_for("bad-answer")
-
-
-def retry_after(headers: Mapping[str, str]) -> int | None:
-    """The whole seconds of Retry-After (a number or a date), rounded up; None when it is absent or unreadable."""
-    text = headers.get("Retry-After") or ""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _seconds_until(text)
-    return -int(-seconds // 1) if 0 <= seconds < 1e9 else None
-
-
-def _seconds_until(text: str) -> float:
-    """Seconds until an HTTP date, 0 when it is past, -1 when it is no date."""
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return -1
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def seen_address(headers: Mapping[str, str]) -> str:
-    """The address that the vault saw the call come from, out of `x-ms-keyvault-network-info`, or ""."""
-    for part in headers.get("x-ms-keyvault-network-info", "").split(";"):
-        name, _, address = part.partition("=")
-        if name.strip() == "addr":
-            return _address(address.strip())
-    return ""
-
-
-def _address(text: str) -> str:
-    try:
-        return f"{ipaddress.ip_address(text)} (the address that the vault saw)"
-    except ValueError:
-        return ""

@@ -14,8 +14,9 @@ from azure.core.exceptions import ClientAuthenticationError, DecodeError, HttpRe
 from azure.identity import CredentialUnavailableError
 from urllib3.connection import HTTPSConnection
 
-from kvadmin.gateway.classify import NOTHING_NAMED, Need, call, from_exception, from_response, retry_after, seen_address
+from kvadmin.gateway.classify import NOTHING_NAMED, Need, call, from_exception, from_response
 from kvadmin.gateway.errors import BadAnswer, GatewayError, error_for
+from kvadmin.gateway.headers import retry_after, seen_address
 from tests.gateway.canned import URL, error_body, send
 
 CONNECTION = HTTPSConnection("pay-prod.vault.azure.net")
