@@ -85,20 +85,26 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     visits.on_record(request, "secret", {"range": length}, Target(vault, secret))
     since = timezone.now() - RANGES[length]
     lately = events.filter(at__gte=since)
+    findings = findings_for(request.user).filter(vault=vault, secret=secret).order_by("-last_at", "-id")
     context = {
         "vault": vault,
         "name": secret,
-        "stored": stored,
-        "shown": bool(stored and policy.visible_secrets(request.user).filter(pk=stored.pk).exists()),
         "readers": dossiers.readers(lately),
         "reads": dossiers.reads(lately, entries.filter(at__gte=since)),
-        "known": queries.last_reads(stored.vault, secret, limit=1).sentence if stored else "",
-        "findings": dressed(
-            findings_for(request.user).filter(vault=vault, secret=secret).order_by("-last_at", "-id")[:FEW]
-        ),
+        "findings": dressed(findings[:FEW]),
+        **_stored(request, stored),
         **_ranges(length),
     }
     return render(request, "audit/secret.html", context)
+
+
+def _stored(request: Request, stored: Secret | None) -> dict[str, Any]:
+    """What the inventory has of it, and whether the person may look there, too."""
+    return {
+        "stored": stored,
+        "shown": bool(stored and policy.visible_secrets(request.user).filter(pk=stored.pk).exists()),
+        "known": queries.last_reads(stored.vault, stored.key, limit=1).sentence if stored else "",
+    }
 
 
 def _may_know(

@@ -63,8 +63,12 @@ def copy(request: Request, vault: str, secret: str) -> HttpResponse:
         return _page(request, item, form)
     place, name, reason = (form.cleaned_data[field] for field in ("vault", "name", "reason"))
     policy.require_name(request, a.SECRET_SET, place, name.lower(), reason=reason)
-    if url := _stale(request, item, back):
-        return redirect(url)
+    return redirect(url) if (url := _stale(request, item, back)) else _confirmed(request, item, form)
+
+
+def _confirmed(request: Request, item: Secret, form: CopyForm) -> HttpResponse:
+    """What would change, to be looked at; done, where that is what was looked at."""
+    place, name = form.cleaned_data["vault"], form.cleaned_data["name"]
     try:
         planned = copying.plan(item, place, name)
     except FAILURES as error:
@@ -73,8 +77,8 @@ def copy(request: Request, vault: str, secret: str) -> HttpResponse:
     if form.cleaned_data["seen"] != shown["seen"]:
         return _page(request, item, form, stale=bool(form.cleaned_data["seen"]), **shown)
     try:
-        confirmed = form.cleaned_data["laxer"]
         person, actor = signed_in(request), policy.actor(request)
+        confirmed, reason = form.cleaned_data["laxer"], form.cleaned_data["reason"]
         copying.copy(person, actor, item, place, name, planned, confirmed=confirmed, reason=reason)
     except FAILURES as error:
         return _page(request, item, form, error, **shown)
