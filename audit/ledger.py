@@ -18,7 +18,7 @@ from django.db import DatabaseError, transaction
 
 from audit.clock import database_now
 from audit.models import LedgerEntry, LedgerHead, new_act
-from kvadmin.actions import Action
+from kvadmin.actions import SECRET_BREAK_GLASS, SECRET_REVEAL, Action
 
 logger = logging.getLogger(__name__)
 Phase = LedgerEntry.Phase
@@ -195,10 +195,15 @@ def start(action: Action, actor: Actor, target: Target = NOTHING, *, note: str) 
 
 
 def revealed_since(actor: Actor, since: datetime) -> int:
-    """How many values the ledger says this person was shown since then. Raises LedgerUnavailable."""
-    shown = LedgerEntry.objects.filter(person_id=actor.id, phase=Phase.REVEALED, at__gt=since)
+    """How many values this person was shown since then, or is just about to be. Raises LedgerUnavailable.
+
+    Whatever began and did not fail counts, so that of what they ask for at once each counts the others.
+    """
+    rows = LedgerEntry.objects.filter(person_id=actor.id, at__gt=since)
+    shown = rows.filter(phase=Phase.INTENT, action__in=[SECRET_REVEAL.word, SECRET_BREAK_GLASS.word])
+    unseen = rows.filter(phase__in=[Phase.FAILED, Phase.WITHHELD])
     try:
-        return shown.count()
+        return shown.exclude(act__in=unseen.values("act")).count()
     except DatabaseError:
         raise LedgerUnavailable from None
 

@@ -13,12 +13,12 @@ import pytest
 from django.core.management import get_commands
 
 from audit.ingest import ingest_audit
-from audit.ledger import Actor
 from audit.models import AccessEvent
 from kvadmin import __version__
 from kvadmin.emulator import faults, identities, operations
 from kvadmin.emulator.state import Azure
 from kvadmin.jobs.schedule import periodic_jobs
+from tests import factories
 from tests.reference import README, ROOT, marked, tables
 from vaults import reveals
 from vaults.models import Health, Vault
@@ -205,7 +205,7 @@ def test_the_readmes_rights_are_enough_to_browse(least_rights: Vault) -> None:
 
 @pytest.mark.django_db
 def test_the_readmes_rights_are_enough_to_reveal_and_to_find_the_read_in_the_log(least_rights: Vault) -> None:
-    read = reveals.reveal(Actor("1", "Ada"), least_rights.secrets.get(), reason="INC-1")
+    read = reveals.reveal(factories.actor(factories.person("Ada")), least_rights.secrets.get(), reason="INC-1")
     ingest_audit([least_rights.workspace_id])
 
     assert read.value.expose() == "correct horse"

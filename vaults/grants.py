@@ -13,7 +13,7 @@ from kvadmin import actions as a
 from kvadmin.gateway import keyvault
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.on_behalf import OnBehalfOf
-from vaults import reveals, rights
+from vaults import reveals, rights, turns
 from vaults.models import Person, RevealPolicy, RevealRequest, State
 from vaults.moves import close, locked, on_record, remember, settle, target, to
 from vaults.rules import Refusal
@@ -71,6 +71,7 @@ def spend(by: Person, actor: ledger.Actor, pk: int, act: RevealRequest.Act, whos
     """
     refusal = spent = None
     with transaction.atomic():
+        turns.of_person(by.pk)
         request = locked(pk)
         now = clock.now()
         settle(request, now)

@@ -1,4 +1,7 @@
-"""One writer at a time for one secret: Azure has no conditional write, so kvadmin looks and writes within one turn."""
+"""One writer at a time for one secret: Azure has no conditional write, so kvadmin looks and writes within one turn.
+
+And one count at a time for one person, where a limit holds for all that they send at once.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,19 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 
 from audit import clock
-from vaults.models import Turn, Vault
+from vaults.models import Person, Turn, Vault
 from vaults.rules import Refusal
 
 LONGEST = timedelta(minutes=2)  # far more than a look and a write may take: then its process has died
+
+
+def of_person(pk: int) -> None:
+    """Wait until nobody else counts for this person, and let nobody until the caller's transaction ends.
+
+    Take it before the lock of a request, as whoever ends all of a person's requests does.
+    """
+    # Rows that point at the person are written by others who hold the ledger: "no key" lets them.
+    Person.objects.select_for_update(no_key=True).get(pk=pk)
 
 
 @contextmanager

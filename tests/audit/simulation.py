@@ -85,6 +85,7 @@ class Simulation:
         self.random = random.Random(seed)  # noqa: S311 - chance for a test
         self.report = Report(events=size.events)
         self.workspace = self._cloud()
+        self.people = {f"person {number}": factories.person(f"person {number}").pk for number in range(200)}
         self.callers = [self._caller(number) for number in range(size.identities)]
         self.revealed: dict[str, str] = {}  # correlation id: person
         self.lost: set[str] = set()
@@ -163,7 +164,7 @@ class Simulation:
         if lost:
             self.azure.faults.set(secret.vault.name, Fault("lost", operations=frozenset({"SecretGet"}), times=1))
         try:
-            reveals.reveal(Actor(person, person), secret, reason="INC-1")
+            reveals.reveal(Actor(str(self.people[person]), person), secret, reason="INC-1")
         except GatewayError:
             assert lost
         row = next(row for row in reversed(self.azure.log) if row.operation == "SecretGet" and row.identity == KVADMIN)

@@ -461,6 +461,28 @@ def test_a_grant_is_held_to_the_hourly_limit_and_its_use_is_not_spent(
     assert reveal(dev, request) == "canary-grant"
 
 
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turn", range(3))
+def test_a_grant_that_is_used_many_times_at_once_is_held_to_the_hourly_limit(
+    turn: int, secret: Secret, dev: Person, approver: Person, azure: Azure, settings
+) -> None:
+    """Two direct reveals of the same person count with it: one lock does not cover the other."""
+    factories.policy("approval", vault=secret.vault, use="window")
+    settings.KVADMIN_REVEALS_PER_HOUR = 2
+    request = granted(secret, dev, approver, use="window")
+
+    def direct() -> str:
+        try:
+            return reveals.reveal(who(dev), secret, reason="INC-7").value.expose()
+        except reveals.TooManyReveals as error:
+            return error.code
+
+    results = at_once(*[lambda: reveal(dev, request)] * 3, *[direct] * 3)
+
+    assert (results.count("too-many"), reads(azure)) == (4, 2)
+
+
 def test_an_approved_request_that_is_too_much_for_this_hour_does_not_begin(
     secret: Secret, dev: Person, approver: Person, settings
 ) -> None:

@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 
 from audit.models import LedgerEntry
+from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from kvadmin.gateway.errors import GatewayError
 from kvadmin.gateway.values import SecretValue
@@ -22,7 +23,7 @@ from tests import factories
 from tests.vaults import bulk_world
 from tests.vaults.test_compare import fill_the_hour
 from tests.vaults.writing import SUBSCRIPTION, build, newest
-from vaults import bulk, equality, keeping, limbo, purges, requests
+from vaults import bulk, equality, keeping, limbo, purges, requests, reveals
 from vaults.models import Batch, DeletedSecret, Person, Secret, Turn
 from vaults.rules import Refusal
 from vaults.wishes import Wish
@@ -208,3 +209,34 @@ def test_questions_sent_at_once_do_not_pass_the_hourly_limit(
 
     assert sorted(results) == ["200", "429", "429", "429"]
     assert [row.operation for row in azure.log].count("SecretGet") == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("turn", range(3))
+def test_values_asked_for_at_once_do_not_pass_the_hourly_limit(
+    turn: int, azure: Azure, secret: Secret, secrets_user: Person, settings
+) -> None:
+    settings.KVADMIN_REVEALS_PER_HOUR = 2
+
+    def asks() -> str:
+        try:
+            return reveals.reveal(factories.actor(secrets_user), secret, reason="INC-7").value.expose()
+        except reveals.TooManyReveals as error:
+            return error.code
+
+    results = at_once(*[asks] * 6)
+
+    assert results.count("too-many") == 4
+    assert [row.operation for row in azure.log].count("SecretGet") == 2
+
+
+def test_a_value_that_azure_did_not_give_out_is_not_counted(
+    azure: Azure, secret: Secret, secrets_user: Person, settings
+) -> None:
+    settings.KVADMIN_REVEALS_PER_HOUR = 1
+    azure.faults.set("pay-prod", Fault("rbac", times=2))
+    for _ in range(2):
+        with pytest.raises(GatewayError):
+            reveals.reveal(factories.actor(secrets_user), secret, reason="INC-7")
+
+    assert reveals.reveal(factories.actor(secrets_user), secret, reason="INC-7").value.expose()
