@@ -233,20 +233,38 @@ def by_hour_of_week(events: QuerySet[AccessEvent]) -> dict[tuple[int, int], int]
 
 # --- One secret ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
+class Read:
+    """One read, or a refused try: a row of Azure's log, or one of the ledger that Azure's log has not shown."""
+
+    at: datetime
+    event: AccessEvent | None = None
+    entry: LedgerEntry | None = None
+
+
+def merged(events: Iterable[AccessEvent], entries: Iterable[LedgerEntry]) -> list[Read]:
+    """Rows of the log, and of the ledger what it has not shown: the newest first."""
+    found = [*(Read(row.at, event=row) for row in events), *(Read(row.at, entry=row) for row in entries)]
+    return sorted(found, key=lambda read: read.at, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
 class LastReads:
     """The newest reads of one secret, and the sentence that says how much this list can know."""
 
-    rows: list[AccessEvent]
+    rows: list[Read]
     sentence: str
 
 
 def last_reads(vault: Logged, key: str, limit: int = 5) -> LastReads:
-    """Who read this secret's value lately. Two queries. `key` is the lower-case name.
+    """Who read this secret's value lately. Three queries. `key` is the lower-case name.
 
-    For people who hold audit:read there; the caller asks the policy.
+    What kvadmin itself read is known by its ledger, whatever Azure's log shows. For people who hold audit:read there;
+    the caller asks the policy.
     """
     reads = AccessEvent.objects.filter(vault=vault.name, name=key, is_read=True)
-    rows = list(reads.defer("raw").order_by("-at", "-id")[:limit])
+    shown = reads.defer("raw").order_by("-at", "-id")[:limit]
+    alone = unconfirmed(LedgerEntry.objects.filter(vault=vault.name, secret=key)).order_by("-seq")[:limit]
+    rows = merged(shown, alone)[:limit]
     mark = watermarks([vault]).get(vault.name)
     return LastReads(rows, silence(vault, mark, seen=bool(rows)))
 

@@ -84,13 +84,13 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     length = _range(request)
     visits.on_record(request, "secret", {"range": length}, Target(vault, secret))
     since = timezone.now() - RANGES[length]
-    lately = events.filter(at__gte=since)
+    lately = events.filter(at__gte=since), entries.filter(at__gte=since)
     findings = findings_for(request.user).filter(vault=vault, secret=secret).order_by("-last_at", "-id")
     context = {
         "vault": vault,
         "name": secret,
-        "readers": dossiers.readers(lately),
-        "reads": dossiers.reads(lately, entries.filter(at__gte=since)),
+        "readers": dossiers.readers(*lately),
+        "reads": dossiers.reads(*lately),
         "findings": dressed(findings[:FEW]),
         **_stored(request, stored),
         **_ranges(length),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.coverage import coverage
 from audit.models import Watermark
 from audit.queries import last_reads
-from tests.audit.rows import event
+from tests.audit.rows import event, revealed
 
 pytestmark = pytest.mark.django_db
 
@@ -97,9 +97,19 @@ def test_the_last_reads_are_the_newest_of_this_very_secret(django_assert_num_que
     event(vault="pay-test")
     event(is_read=False, outcome="denied")
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         found = last_reads(Home(), "db-password", limit=3)
-    assert [row.correlation_id for row in found.rows] == ["0", "1", "2"]
+    assert [read.event and read.event.correlation_id for read in found.rows] == ["0", "1", "2"]
+
+
+def test_what_kvadmin_itself_read_is_no_silence_where_azures_log_does_not_show_it() -> None:
+    act = revealed(request_id="only-the-ledger-has-it")
+    revealed(secret="api-key", request_id="of-another")
+    revealed()
+
+    found = last_reads(Home(log_state="no-setting"), "db-password")
+    assert [read.entry and read.entry.act for read in found.rows] == [act.id]
+    assert found.sentence == "This vault is blind (no diagnostic setting): reads around kvadmin do not show."
 
 
 # --- Many vaults -----------------------------------------------------------------------------------------------------

@@ -194,6 +194,21 @@ def test_where_the_vault_is_blind_no_page_says_that_nobody_read_it(
     assert "No read seen. This vault is blind (no diagnostic setting)" in page
 
 
+def test_a_reveal_that_only_the_ledger_has_counts_among_the_readers(
+    auditor: Person, db_password: Secret, client_of: ClientOf
+) -> None:
+    eve = Actor("5", "Eve Example")
+    for request_id in ("shown-by-azure", "not-shown-yet"):
+        revealed(who=eve, request_id=request_id)
+    event(who="kvadmin", who_kind="managed-identity", correlation_id="shown-by-azure", match="other")
+    match.rematch(timezone.now() - timedelta(hours=1))
+
+    page = text(client_of(auditor), "/audit/secrets/pay-prod/db-password/")
+    assert "1 identity" in page
+    assert "Eve Example through kvadmin 2 0" in page
+    assert "No read seen" not in page
+
+
 def test_a_secret_out_of_reach_does_not_exist_for_an_auditor(db_password: Secret, client_of: ClientOf) -> None:
     event()
     event(vault="unknown", name="somewhere")
@@ -225,7 +240,7 @@ def test_a_secrets_page_costs_the_same_for_one_row_and_for_three(
         client.get("/audit/secrets/pay-prod/db-password/")
 
 
-SECRET = 13
+SECRET = 15
 
 
 def test_markup_in_logged_names_is_text_on_both_pages(auditor: Person, client_of: ClientOf) -> None:
