@@ -74,8 +74,9 @@
     return facts;
   }
 
-  function show(facts) {
+  function show(facts, written) {
     part("output").innerHTML = facts.html; // rendered and escaped by the server; no value is in it
+    part("unwritten").hidden = written;
     form.elements.namedItem("seal").value = facts.seal;
     part("confirm").hidden = !facts.seal || !facts.todo;
     complain(facts.error);

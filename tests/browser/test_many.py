@@ -40,9 +40,11 @@ def test_every_value_of_a_file_reaches_azure_byte_for_byte(
     values = {f"v-{number}": value for number, value in enumerate(VALUES.values()) if value}
     page.goto(IMPORT)
     choose(page, json.dumps(values).encode(), "values.json")
+    expect(page.get_by_text("Nothing is written yet.")).to_be_visible()
     page.get_by_label("Reason").fill("INC-7: the matrix")
     page.get_by_role("button", name="Write what is ticked").click()
     expect(page.locator("[data-import-output]")).to_contain_text(f"{len(values)} secrets")
+    expect(page.get_by_text("Nothing is written yet.")).to_be_hidden()
     store = azure.vault("pay-prod").secrets
     assert {name: store.get(name).latest.value for name in values} == values  # type: ignore[union-attr]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.template import engines
 from lucide import _load_icon
 
@@ -18,6 +21,7 @@ from vaults import restores
 from vaults.models import Health, LogState, RevealPolicy, Secret, State, SyncRun
 
 NOW = datetime(2026, 12, 1, 0, 48, 7, tzinfo=UTC)
+TEMPLATES = Path(settings.BASE_DIR) / "templates"
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +136,16 @@ def test_every_badge_has_an_icon_that_exists() -> None:
     for kind in badges.KINDS:
         for word in badges.words(kind):
             assert _load_icon(badges.find(kind, word).icon) is not None
+
+
+def test_every_icon_that_a_template_names_exists() -> None:
+    """One that does not breaks its page, and what is seldom shown breaks unseen."""
+    badge = r"""{% badge \S+ (?:"[^"]*"|'[^']*'|\S+) ["']([\w-]+)"""
+    named = re.compile(rf"""{{% icon "([^"]+)"|icon_name(?:=|\|default:)"([^"]+)"|{badge}""")
+    used = {"".join(found) for path in TEMPLATES.rglob("*.html") for found in named.findall(path.read_text("utf-8"))}
+    assert len(used) > 90
+    for name in used:
+        assert _load_icon(name) is not None
 
 
 def test_a_badge_is_an_icon_and_a_word() -> None:

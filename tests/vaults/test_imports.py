@@ -80,6 +80,13 @@ def test_a_preview_says_of_each_row_what_would_happen_and_shows_no_value(
     assert ("correct horse" in str(answer), ">13<" in answer["html"]) == (False, True)
 
 
+def test_a_file_without_a_single_row_is_told_to_be_one(pay: Vault, officer: Person, client_of: ClientOf) -> None:
+    answer = send(client_of(officer), "<svg>\n</svg>\n")
+    assert answer.status_code == 200
+    assert "No row could be read" in answer.json()["html"]
+    assert "2 places could not be read" in answer.json()["html"]
+
+
 def test_what_is_counted_is_called_what_it_is(pay: Vault, officer: Person, client_of: ClientOf) -> None:
     """The second entry of a JSON file may stand in its twentieth line."""
     client, text = client_of(officer), '{\n\n\n"a": 1,\n"b": "x"}'
