@@ -370,7 +370,10 @@ def test_the_approver_s_page_says_that_it_is_a_purge(
     request = asked(ada)
     client = client_of(approver)
 
-    assert "Purge the deleted secret" in client.get(f"/requests/{request.pk}/").content.decode()
+    page = client.get(f"/requests/{request.pk}/").content.decode()
+    assert "Purge the deleted secret" in page
+    assert 'href="/vaults/pay-prod/deleted/?q=db-password"' in page
+    assert "Gone from Azure" not in page  # it is there, among the deleted ones
     assert "</svg>Purge<" in client.get("/requests/").content.decode()
 
 
@@ -605,6 +608,28 @@ def test_the_list_is_filtered_by_a_part_of_the_name(ada: Client, gone: DeletedSe
     assert ">db-password<" not in page
     assert "No deleted secret matches" in ada.get("/deleted/", {"q": "zzz"}).content.decode()
     assert ada.get("/deleted/", {"q": "x" * 200}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"deleted_listed_at": None}, {"health": "firewall"}, {"deleted_note": "Azure refused this."}],
+    ids=["never listed", "fails", "refused"],
+)
+def test_the_list_of_all_vaults_names_those_that_it_does_not_know(
+    fields: dict[str, Any], gone: DeletedSecret, client_of: ClientOf
+) -> None:
+    known = {"deleted_listed_at": timezone.now(), "health": "ok"}
+    Vault.objects.update(**known)
+    for name in ("hr-test", "hr-prod"):
+        Vault.objects.filter(pk=factories.vault(name).pk).update(**known | (fields if name == "hr-test" else {}))
+    pages = {
+        who: client_of(factories.person(who, "reader", **where)).get("/deleted/").content.decode()
+        for who, where in {"all": {}, "there": {"vault": Vault.objects.get(name="pay-prod")}}.items()
+    }
+
+    assert ["Not complete" in page for page in pages.values()] == [True, False]
+    assert ["/vaults/hr-test/deleted/" in page for page in pages.values()] == [True, False]
+    assert "/vaults/hr-prod/deleted/" not in pages["all"]
 
 
 def test_a_reader_is_offered_nothing(gone: DeletedSecret, reader: Person, client_of: ClientOf) -> None:

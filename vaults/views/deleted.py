@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,12 +16,14 @@ from audit.queries import last_reads
 from kvadmin import actions as a
 from kvadmin.http import Request
 from vaults import keeping, paging, policy, purge_rules, purges, step_up
-from vaults.models import DeletedSecret, Secret, Vault
+from vaults.models import DeletedSecret, Health, Secret, Vault
 from vaults.rules import Refusal
 from vaults.views.roles import signed_in
 from vaults.views.versions import FAILURES, Failure, status_of, told
 from vaults.words import policy_words
 from vaults.writing_forms import AskPurgeForm, DeletedFilter, PurgeForm, ReasonForm
+
+NAMED = 20  # vaults whose deleted secrets are not known
 
 
 # --- Lists -----------------------------------------------------------------------------------------------------------
@@ -42,7 +44,6 @@ def _list(request: Request, found: QuerySet[DeletedSecret], vault: Vault | None)
     asked = form.cleaned_data["q"].lower() if form.is_valid() else ""
     found = found.filter(key__contains=asked) if form.is_valid() else found.none()
     page = paging.numbered(found.select_related("vault").order_by("key", "id"), request.GET.get("page", "1"))
-    unlisted = policy.visible_vaults(request.user).filter(vanished_at=None).exclude(deleted_note="")
     context: dict[str, Any] = {
         "page": page,
         "form": form,
@@ -50,11 +51,17 @@ def _list(request: Request, found: QuerySet[DeletedSecret], vault: Vault | None)
         "vault": vault,
         "rows": [(item, _acts(request, item)) for item in page],
         "pending": any(item.is_pending for item in page),
-        "unlisted": [] if vault else list(unlisted.order_by("name")[:20]),
+        "unlisted": [] if vault else _unlisted(request),
         "here": reverse("vault-deleted", args=[vault.name]) if vault else reverse("deleted"),
     }
     template = "vaults/_deleted_table.html" if request.htmx else "vaults/deleted.html"
     return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _unlisted(request: Request) -> list[Vault]:
+    """Vaults whose deleted secrets the last sweep did not list: one that fails by its secrets is not asked for them."""
+    listed = Q(deleted_note="", deleted_listed_at__isnull=False, health=Health.OK)
+    return list(policy.visible_vaults(request.user).filter(~listed, vanished_at=None).order_by("name")[: NAMED + 1])
 
 
 def _acts(request: Request, item: DeletedSecret) -> dict[str, Any]:
