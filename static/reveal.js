@@ -82,11 +82,20 @@
     holder.hidden = false;
     form.hidden = true;
     place.querySelector("[data-reveal-mask]")?.toggleAttribute("hidden", true);
+    spend(place);
     describe(region, value);
     view("raw");
     tick();
     region.focus();
     say(`The value is shown, and hides itself in ${seconds} seconds.`);
+  }
+
+  // A grant for one time is used up now: neither its notice nor its button may promise another.
+  function spend(place) {
+    const grant = place.querySelector("[data-reveal-once]");
+    if (!grant) return;
+    grant.hidden = true;
+    place.querySelector("[data-reveal-spent]").hidden = false;
   }
 
   function hide(sentence = "") {
@@ -98,15 +107,17 @@
     const hadFocus = holder.contains(document.activeElement);
     holder.replaceChildren();
     holder.hidden = !sentence;
-    form.hidden = false;
-    form.closest("[data-reveal]").querySelector("[data-reveal-mask]")?.removeAttribute("hidden");
+    const place = form.closest("[data-reveal]");
+    const spent = place.querySelector("[data-reveal-spent]:not([hidden])");
+    form.hidden = Boolean(spent);
+    place.querySelector("[data-reveal-mask]")?.toggleAttribute("hidden", form.hidden);
     if (!sentence) return;
     const note = document.createElement("p");
     note.className = "muted";
     note.setAttribute("role", "status");
     note.textContent = sentence;
     holder.append(note);
-    if (hadFocus) buttonOf(form).focus();
+    if (hadFocus) (spent?.querySelector("a:last-child") || buttonOf(form)).focus();
   }
 
   function buttonOf(form) {

@@ -59,6 +59,12 @@ def test_a_developer_asks_an_approver_decides_and_the_value_is_shown_once(
     page.goto(SECRET)
     page.get_by_role("button", name="Show the value").click()
     assert shown(page) == world.VALUE
+    expect(page.get_by_text("You can show the value one time")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Show the value")).to_be_hidden()
+    expect(page.get_by_role("link", name="Go on with this secret")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Ask to see it")).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name="Show the value")).to_have_count(0)
     assert RevealRequest.objects.get().state == "consumed"
