@@ -37,9 +37,10 @@ def waiting(person: Person, now: datetime) -> QuerySet[RevealRequest]:
     return _decidable(person).filter(_undecided(now), ~_voted(person))
 
 
-def reviews(person: Person, now: datetime) -> QuerySet[RevealRequest]:
-    """Emergencies that are over and that this person may review."""
-    return _decidable(person).filter(has_state(State.REVIEW_DUE, now))
+def emergencies(person: Person, now: datetime) -> QuerySet[RevealRequest]:
+    """Those that go on, which this person may take back, and those that are over, which they may review."""
+    goes_on = Q(kind=Kind.BREAK_GLASS) & has_state(State.ACTIVE, now)
+    return _decidable(person).filter(goes_on | has_state(State.REVIEW_DUE, now))
 
 
 def count_waiting(person: Person | AnonymousUser) -> str:

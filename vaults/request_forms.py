@@ -30,11 +30,11 @@ def _text(label: str, most: int, *, required: bool = True, rows: int = 0, **attr
     )
 
 
-def _reason() -> forms.CharField:
+def _reason(reader: str = "whoever decides") -> forms.CharField:
     field = _text("Reason", 500, rows=3)
     field.min_length = 3
-    field.help_text = "What for. Whoever decides reads it, and the ledger keeps it."
-    field.error_messages["required"] = "Say why you need the value: whoever decides reads it."
+    field.help_text = f"What for. {reader.capitalize()} reads it, and the ledger keeps it."
+    field.error_messages["required"] = f"Say why you need the value: {reader} reads it."
     return field
 
 
@@ -68,7 +68,7 @@ def ticket_hint(rule: RevealPolicy) -> str:
 class BreakGlassForm(forms.Form):
     """Why somebody cannot wait."""
 
-    reason = _reason()
+    reason = _reason("every approver")
     ticket = _text("Ticket or incident", 100, required=False)
 
     def __init__(self, *args: Any, rule: RevealPolicy, **kwargs: Any) -> None:

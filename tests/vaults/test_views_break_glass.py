@@ -79,7 +79,7 @@ def test_looking_breaks_nothing(secret: Secret, oncall: Person, approver: Person
     ("typed", "sentence"),
     [
         ({"ticket": ""}, "An emergency has a ticket."),
-        ({"reason": ""}, "Say why you need the value: whoever decides reads it."),
+        ({"reason": ""}, "Say why you need the value: every approver reads it."),
     ],
 )
 def test_a_refusal_loses_nothing(
@@ -134,6 +134,20 @@ def test_after_signing_in_again_the_form_holds_what_was_typed(
     assert 'value="INC-9"' in back
     assert client.post(GLASS, TYPED)["Location"] == PAGE
     assert "payments are down" not in client.get(f"{PAGE}ask/").content.decode()
+
+
+def test_while_it_goes_on_approvers_see_it_where_they_look_first(
+    secret: Secret, oncall: Person, approver: Person, reader: Person, client_of: ClientOf
+) -> None:
+    elsewhere = factories.person("elsewhere", "approver", environment="dev")
+    request = break_glass.break_glass(oncall, factories.actor(oncall), secret, **TYPED)
+    link = f'href="/requests/{request.pk}/">#{request.pk}</a> <span class="badge ok">'
+
+    seen = {
+        person.username: [link in client_of(person).get(path).content.decode() for path in ("/", "/requests/?show=inbox")]
+        for person in (approver, elsewhere, reader)
+    }
+    assert seen == {"approver": [True, True], "elsewhere": [False, False], "reader": [False, False]}
 
 
 # --- The review ------------------------------------------------------------------------------------------------------

@@ -560,7 +560,7 @@ def test_home_says_what_waits_for_me_and_what_i_wait_for(
 
     pages = [text(client_of(person), "/") for person in (approver, asked.requester, reader)]
 
-    titles = ("Requests waiting for you", "Emergencies to review", "Your open requests")
+    titles = ("Requests waiting for you", "Emergencies</h2>", "Your open requests")
     assert [[title in page for title in titles] for page in pages] == [
         [True, True, False],
         [False, False, True],

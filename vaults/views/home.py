@@ -45,7 +45,7 @@ def _requests(me: Person) -> dict[str, list[inbox.Row]]:
     found = {"my_requests": inbox.rows(inbox.mine(me).filter(inbox.is_open(now))[:FEW], now)}
     if policy.may(me, a.REQUEST_APPROVE):
         found["waiting"] = inbox.rows(inbox.waiting(me, now).order_by("pk")[:FEW], now)
-        found["reviews"] = inbox.rows(inbox.reviews(me, now).order_by("pk")[:FEW], now)
+        found["emergencies"] = inbox.rows(inbox.emergencies(me, now).order_by("pk")[:FEW], now)
     return found
 
 

@@ -49,7 +49,7 @@ def _list(request: Request, form: RequestsFilter) -> dict[str, Any]:
         show = "mine"
     context = {"form": form, "show": show, "shows": SHOWS, "decides": decides, "results": None}
     if show == "inbox":
-        context["reviews"] = inbox.rows(inbox.reviews(me, now)[: inbox.PAGE], now)
+        context["emergencies"] = inbox.rows(inbox.emergencies(me, now)[: inbox.PAGE], now)
     if not form.is_valid():
         return context | {"slice": inbox.Slice([]), "filtered": True}
     asked = form.cleaned_data
