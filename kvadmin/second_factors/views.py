@@ -56,6 +56,13 @@ def index(request: Request) -> HttpResponse:
     return render(request, "second_factors/index.html", context)
 
 
+def _eased(form: Form, *, first: bool) -> None:
+    """A code is typed on a keyboard of digits, at once where it is what the page is for. Its label is no hint as well."""
+    attributes = form.fields["code"].widget.attrs
+    attributes.pop("placeholder", None)
+    attributes |= {"inputmode": "numeric"} | ({"autofocus": True} if first else {})
+
+
 class _Own:
     """A view for the owner of a local account, who has just signed in."""
 
@@ -81,6 +88,7 @@ class ActivateApp(_Own, ActivateTOTPView):  # type: ignore[misc] # allauth ships
         context: dict[str, Any] = super().get_context_data(**kwargs)
         # Drawn by us, as shapes: nothing in it comes from outside. The XML's first line has no place within a page.
         svg = context["totp_svg"].partition("?>")[2]
+        _eased(context["form"], first=bool(context["form"].errors))
         return context | {"svg": mark_safe(svg)}  # noqa: S308 - see above
 
     def get_success_url(self) -> str:
@@ -171,6 +179,7 @@ class Authenticate(AuthenticateView):  # type: ignore[misc] # allauth ships no t
         context: dict[str, Any] = super().get_context_data(**kwargs)
         held = set(Authenticator.objects.filter(user=self.stage.login.user).values_list("type", flat=True))
         options = context["js_data"]["request_options"]["publicKey"] if Authenticator.Type.WEBAUTHN in held else None
+        _eased(context["form"], first=not options or bool(context["form"].errors))
         return context | {"options": json.dumps(options) if options else "", "person": self.stage.login.user}
 
     def form_invalid(self, form: Form) -> HttpResponse:

@@ -50,6 +50,7 @@ def test_a_security_key_is_added_and_opens_the_account_together_with_the_passwor
     axe(page)
 
     page.get_by_role("link", name="Add a security key").click()
+    expect(page.get_by_label("Name")).to_have_value("Security key")
     page.get_by_label("Name").fill("blue key")
     page.get_by_role("button", name="Add this key").click()
     page.get_by_role("button", name="Show the codes").click()
@@ -63,7 +64,8 @@ def test_a_security_key_is_added_and_opens_the_account_together_with_the_passwor
     give_password(page, "administrator")
     page.wait_for_url(f"{base_url}/sign-in/second-factor/")
     axe(page)
-    page.get_by_role("button", name="Use a security key").click()
+    expect(page.get_by_role("button", name="Use a security key")).to_be_focused()
+    page.keyboard.press("Enter")
     page.wait_for_url(f"{base_url}/people/")
     expect(page.get_by_role("heading", name="People")).to_be_visible()
 

@@ -58,6 +58,14 @@ def test_the_password_alone_signs_nobody_in_who_has_a_second_factor(admin: Perso
     assert client.get("/help/").status_code == 302
 
 
+def test_a_code_can_be_typed_at_once(admin: Person, secret: str) -> None:
+    client = Client()
+    password_of(admin, client)
+
+    field = client.get(STEP).context["form"]["code"].as_widget()
+    assert ("autofocus" in field, 'inputmode="numeric"' in field, "placeholder" in field) == (True, True, False)
+
+
 def test_the_code_of_the_app_leads_to_where_one_wanted_to_go(admin: Person, secret: str) -> None:
     client = Client()
     password_of(admin, client)
