@@ -49,6 +49,9 @@ AT_REST = """() => {
 }"""
 # What a page asks for once it is there has come.
 LOADED = "() => !document.querySelector('[hx-trigger=load], .htmx-request, .htmx-settling')"
+# Cells whose label or content lies over what stands below them.
+OVERLAPPING = """() => [...document.querySelectorAll('main .table :is(th, td)[data-label]')]
+  .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.dataset.label)"""
 EXPECTED = "Failed to load resource"  # an answer with an error status, which a test may ask for
 
 
@@ -124,7 +127,7 @@ def axe() -> Callable[[Page], None]:
 
 @pytest.fixture
 def no_barrier(axe: Callable[[Page], None]) -> Callable[[Page, str], None]:
-    """no_barrier(page, "/vaults/"): axe finds nothing there, and nothing sticks out of a phone's screen."""
+    """no_barrier(page, "/vaults/"): axe finds nothing there, and on a phone nothing sticks out or lies over another."""
 
     def check(page: Page, path: str) -> None:
         page.set_viewport_size({"width": 1280, "height": 800})
@@ -133,5 +136,6 @@ def no_barrier(axe: Callable[[Page], None]) -> Callable[[Page, str], None]:
         axe(page)
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        assert page.evaluate(OVERLAPPING) == [], path
 
     return check

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from audit.ledger import Actor
 from audit.models import LedgerEntry
 from kvadmin.emulator.state import Azure
 from tests import factories
+from tests.audit.rows import revealed
 from tests.browser import world
 from vaults.models import RevealPolicy, RevealRequest, Secret
 
@@ -131,7 +133,9 @@ def test_every_page_of_asking_and_of_evidence_is_accessible_and_fits_a_phone(
     signed_in(page, username)
     if username == "reader":
         no_barrier(page, SECRET + "ask/")  # who has asked already is led to their request
-    request = factories.ask(factories.Person.objects.get(username="reader"), Secret.objects.get(key="db-password"))
+    reader = factories.Person.objects.get(username="reader")
+    request = factories.ask(reader, Secret.objects.get(key="db-password"))
+    revealed(who=Actor(str(reader.pk), "reader"), request_id="a-line-of-the-leavers-list")
 
     for path in PAGES[username]:
         no_barrier(page, path.replace("/requests/1/", f"/requests/{request.pk}/"))
