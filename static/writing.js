@@ -96,7 +96,13 @@
   function changed() {
     seen = "";
     part("review").replaceChildren();
+    lead();
     describe();
+  }
+
+  // The one button that leads on: to what will change, and then to writing it.
+  function lead() {
+    part("review-button").classList.toggle("primary", !part("review").querySelector("[data-write]"));
   }
 
   function fields() {
@@ -130,6 +136,7 @@
     seen = facts.seen;
     part("review").innerHTML = facts.html; // rendered and escaped by the server, which has not been sent the value
     for (const place of form.querySelectorAll("[data-review-value]")) place.textContent = value === "" ? "an empty value of 0 bytes" : `a new value of ${count(bytesOf(value), "byte")}`;
+    lead();
     part("review").querySelector("h2").focus();
   }
 
@@ -141,6 +148,7 @@
     } else if (facts.html && facts.mark !== undefined) {
       seen = facts.seen;
       part("review").innerHTML = facts.html;
+      lead();
       part("review").querySelector("h2").focus();
     } else {
       refused(facts);

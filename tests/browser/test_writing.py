@@ -161,6 +161,7 @@ def test_somebody_was_faster_and_one_s_own_goes_on_top_after_a_look(
     page.get_by_label("Reason").fill("INC-7")
     page.get_by_role("button", name="Show what will change").click()
     expect(page.get_by_role("heading", name="What will change")).to_be_visible()
+    expect(page.locator("main .button.primary")).to_have_text("Write the new version")
     azure.clock.advance(timedelta(seconds=5))
     azure.put_secret("pay-prod", "db-password", "theirs", tags={"team": "green"})
 
