@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 
 from django.contrib.auth.models import AnonymousUser
@@ -33,6 +34,11 @@ class Side:
     def vault(self) -> Vault | None:
         """The one vault that it is, if it is one."""
         return self.vaults[0] if len(self.vaults) == 1 else None
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The oldest of its vaults' last complete listings; those that were never listed have doubts of their own."""
+        return min((vault.listed_at for vault in self.vaults if vault.listed_at), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,22 @@ def test_environments_are_compared_as_a_whole_and_a_name_that_is_there_twice_cla
 def test_a_side_that_is_old_or_unlisted_says_so(
     change: dict[str, Any], doubt: str, cloud: Azure, reader: Person, client_of: ClientOf
 ) -> None:
+    client = client_of(reader)
+    assert "not seen" not in text(client.get(COMPARE))
     Vault.objects.filter(name="pay-test").update(**change)
 
-    assert doubt in text(client_of(reader).get(COMPARE))
+    page = text(client.get(COMPARE))
+    assert doubt in page
+    assert "not seen" in page
+
+
+def test_an_environment_is_as_old_as_its_oldest_list(cloud: Azure, reader: Person, client_of: ClientOf) -> None:
+    long_ago = datetime(2026, 2, 3, 4, 5, tzinfo=UTC)
+    factories.vault("web-prod", environment="prod", listed_at=long_ago)
+    Vault.objects.filter(name="pay-test").update(listed_at=None)
+
+    page = text(client_of(reader).get("/compare/?left=environment:prod&right=vault:pay-test"))
+    assert "environment prod (2 vaults) as of 2026-02-03 04:05Z ; pay-test never listed." in page
 
 
 def test_the_page_shows_differences_first_and_everything_when_asked(

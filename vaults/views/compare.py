@@ -93,6 +93,7 @@ def _shown(request: Request, form: CompareForm, found: _Found) -> dict[str, Any]
     return {
         "left": found.left,
         "right": found.right,
+        "sides": [found.left, found.right],
         "counts": badges.tally("comparison", (pair.state for pair in found.pairs)),
         "page": page,
         "here": reverse("compare"),
