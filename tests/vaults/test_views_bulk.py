@@ -67,6 +67,16 @@ def test_the_preview_says_of_each_secret_what_changes_or_why_not(
     assert "It belongs to a certificate, which it follows: change the certificate." in page
 
 
+def test_a_search_says_which_vaults_it_does_not_know_and_ticks_need_no_search(
+    pay: Vault, officer: Person, client_of: ClientOf
+) -> None:
+    factories.vault("hr-prod", health="firewall")
+    client = client_of(officer)
+
+    assert "Searched 1 of 2 vaults" in text(client, BLUE)
+    assert "Searched" not in text(client, f"{BLUE}&pick={pay.secrets.first().pk}")
+
+
 def test_what_one_may_see_and_not_change_is_told_and_what_one_may_not_see_is_not(
     pay: Vault, client_of: ClientOf
 ) -> None:
@@ -152,7 +162,7 @@ def test_a_preview_takes_as_many_queries_for_three_secrets_in_three_vaults_as_fo
         factories.secret(factories.vault(f"more-{number}"), "token")
     client = client_of(officer)
     client.get("/help/")  # the first page puts the CSRF token into the session
-    with django_assert_num_queries(5):  # type: ignore[attr-defined]
+    with django_assert_num_queries(8):  # type: ignore[attr-defined]
         page = text(client, BLUE)
     assert page.count('<th scope="row">') == count
 
@@ -226,7 +236,7 @@ def test_progress_tells_how_far_it_is_and_asks_again_by_itself(
     batch = asked(officer)
     client = client_of(officer)
     page = client.get(f"/bulk/{batch.pk}/", headers=PROGRESS).content.decode()
-    assert stats(page) == [("0", "done"), ("0", "failed"), ("0", "left alone"), ("3", "to do, of 3")]
+    assert stats(page) == [("0", "done"), ("0", "failed"), ("0", "skipped"), ("3", "to do, of 3")]
     assert 'hx-trigger="every 1s"' in page
     work(batch, azure)
     answer = client.get(f"/bulk/{batch.pk}/", headers=PROGRESS)

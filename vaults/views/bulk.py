@@ -18,6 +18,7 @@ from vaults.bulk_forms import ChangeForm, ConfirmForm
 from vaults.bulk_preview import MOST, Preview, batch_of, preview
 from vaults.changes import difference
 from vaults.models import Batch
+from vaults.standing import standing
 from vaults.views import steering
 from vaults.views.roles import signed_in
 from vaults.views.steering import PAGE, VERBS
@@ -75,7 +76,8 @@ def _previewed(request: Request, previewed: Preview | None) -> dict[str, Any]:
         return {}
     show = request.GET.get("show", "")
     page = Paginator(previewed.shown(show), PAGE).get_page(request.GET.get("page", "1"))
-    return {"preview": previewed, "page": page, "show": show, "to_do": len(previewed.to_do)}
+    searched = None if request.GET.getlist("pick") else standing(policy.visible_vaults(request.user))
+    return {"preview": previewed, "page": page, "show": show, "to_do": len(previewed.to_do), "standing": searched}
 
 
 def _mine(request: Request) -> dict[str, Any]:
