@@ -42,6 +42,12 @@ def ask(client: Client, status: int = 200, **query: str) -> str:
     return unescape(answer.content.decode()).partition("<main")[2]
 
 
+def test_without_an_act_the_page_explains_the_one_that_it_names(dev: Person, client_of: ClientOf) -> None:
+    page = ask(client_of(dev))
+    assert '<option value="secret:reveal" selected>' in page
+    assert "No: see a value" in page
+
+
 # --- The chain -------------------------------------------------------------------------------------------------------
 def test_every_role_is_told_with_its_yes_or_no(secret: Secret, dev: Person, client_of: ClientOf) -> None:
     factories.policy("direct")

@@ -32,9 +32,8 @@ class WhyForm(forms.Form):
     secret = forms.CharField(required=False, max_length=127, widget=forms.TextInput({"placeholder": "the whole vault"}))
 
     def __init__(self, data: Mapping[str, Any], me: Person) -> None:
-        super().__init__(data)
+        super().__init__({**data, "action": data.get("action") or a.SECRET_REVEAL.word})
         self.me, self.administers = me, bool(policy.may(me, a.ROLE_ASSIGN))
-        self.fields["action"].initial = a.SECRET_REVEAL.word
 
     def clean_person(self) -> Person:
         name = str(self.cleaned_data["person"]).strip()
@@ -48,7 +47,7 @@ class WhyForm(forms.Form):
         return found
 
     def clean_action(self) -> a.Action:
-        return a.ACTIONS[self.cleaned_data["action"] or a.SECRET_REVEAL.word]
+        return a.ACTIONS[self.cleaned_data["action"]]
 
     def clean_vault(self) -> Vault | None:
         """One that the person sees, or could give roles for: of all others not even the name is told."""
@@ -77,7 +76,7 @@ class WhyForm(forms.Form):
 @require_safe
 def why(request: Request) -> HttpResponse:
     me = signed_in(request)
-    form = WhyForm(request.GET, me)
+    form = WhyForm(request.GET.dict(), me)
     status, told = 200, None
     if form.is_valid():
         told = _explain(form)
