@@ -57,7 +57,7 @@ def index(request: Request) -> HttpResponse:
 
 
 def _eased(form: Form, *, first: bool) -> None:
-    """A code is typed on a keyboard of digits, at once where it is what the page is for. Its label is no hint as well."""
+    """A code is typed on a keyboard of digits, at once where the page is for it. Its label is no hint as well."""
     attributes = form.fields["code"].widget.attrs
     attributes.pop("placeholder", None)
     attributes |= {"inputmode": "numeric"} | ({"autofocus": True} if first else {})

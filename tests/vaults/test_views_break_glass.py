@@ -143,8 +143,9 @@ def test_while_it_goes_on_approvers_see_it_where_they_look_first(
     request = break_glass.break_glass(oncall, factories.actor(oncall), secret, **TYPED)
     link = f'href="/requests/{request.pk}/">#{request.pk}</a> <span class="badge ok">'
 
+    paths = ("/", "/requests/?show=inbox")
     seen = {
-        person.username: [link in client_of(person).get(path).content.decode() for path in ("/", "/requests/?show=inbox")]
+        person.username: [link in client_of(person).get(path).content.decode() for path in paths]
         for person in (approver, elsewhere, reader)
     }
     assert seen == {"approver": [True, True], "elsewhere": [False, False], "reader": [False, False]}

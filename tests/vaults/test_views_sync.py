@@ -12,6 +12,7 @@ from django_tasks_db.models import DBTaskResult
 
 from audit.models import LedgerEntry
 from kvadmin.jobs import runs
+from kvadmin.templatetags.kv import DASH
 from tests import factories
 from vaults.models import Person, SyncRun, Vault
 
@@ -29,6 +30,13 @@ def test_an_administrator_asks_for_a_sweep_and_it_is_on_record(admin: Person, cl
     assert (response.headers["Location"], run.state, run.asked_by) == ("/sync/", "queued", "admin")
     assert DBTaskResult.objects.get().args_kwargs == {"args": [run.pk], "kwargs": {}}
     assert LedgerEntry.objects.get().note == f"sweep {run.pk}"
+
+
+def test_a_sweep_that_has_not_begun_has_counted_nothing(admin: Person, client_of: ClientOf) -> None:
+    SyncRun.objects.create()
+    assert f'<td data-label="Secrets" class="num">{DASH}</td>' in client_of(admin).get("/sync/").content.decode()
+    SyncRun.objects.update(started_at=timezone.now(), state="running")
+    assert '<td data-label="Secrets" class="num">0</td>' in client_of(admin).get("/sync/").content.decode()
 
 
 def test_the_queued_job_sweeps(azure: Azure, admin: Person, client_of: ClientOf) -> None:

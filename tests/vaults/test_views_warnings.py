@@ -110,12 +110,19 @@ def test_three_vaults_take_as_many_queries_as_one(
     assert page.count('<th scope="row">') == count
 
 
+@pytest.mark.parametrize("path", ["/warnings/", "/vaults/", "/requests/", "/deleted/"])
+def test_a_list_that_is_filtered_has_a_way_back_to_the_whole(path: str, reader: Person, client_of: ClientOf) -> None:
+    factories.vault("pay-prod")
+    client = client_of(reader)
+    assert ["</svg>Clear</a>" in text(client, found) for found in (path, f"{path}?q=zzz")] == [False, True]
+
+
 def test_vaults_that_could_not_be_looked_at_are_said_to_be_missing(reader: Person, client_of: ClientOf) -> None:
     warned("pay-prod")
     factories.vault("hidden", resource_id="")
     page = text(client_of(reader))
 
-    assert "1 of 2 vaults looked at: the others are not shown by Azure Resource Manager" in page
+    assert "1 of 2 vaults looked at: Azure Resource Manager does not show the rest" in page
 
 
 def test_vaults_whose_readers_are_not_known_are_counted(reader: Person, client_of: ClientOf) -> None:
