@@ -188,6 +188,10 @@ function fillDraft(notice) {
   form?.closest("details")?.setAttribute("open", "");
 }
 document.querySelectorAll("[data-draft]").forEach(fillDraft);
+
+// --- Forms: one that comes back wrong begins where it is wrong ---------------------------------------------------------
+if (!document.querySelector("main [autofocus]")) document.querySelector('main [aria-invalid="true"]')?.focus();
+
 // --- Forms: parts that belong to one choice only, as data-for-choice="FIELD WORD WORD" says -----------------------------
 function showChoices() {
   for (const part of document.querySelectorAll("[data-for-choice]")) {

@@ -72,6 +72,18 @@ def test_a_developer_asks_an_approver_decides_and_the_value_is_shown_once(
     assert RevealRequest.objects.get().state == "consumed"
 
 
+def test_a_form_that_comes_back_wrong_begins_where_it_is_wrong(page: Page, signed_in: SignedIn) -> None:
+    RevealPolicy.objects.update(ticket_pattern=r"INC-\d+")
+    signed_in(page, "reader")
+    page.goto(SECRET + "ask/")
+    page.get_by_label("Reason").fill("INC-7: the nightly job fails")
+    page.get_by_label("Ticket").fill("later")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#id_ticket_error")).to_be_visible()
+    expect(page.get_by_label("Ticket")).to_be_focused()
+
+
 def test_a_no_reaches_the_person_with_its_reason(page: Page, other: Page, signed_in: SignedIn) -> None:
     request = factories.ask(factories.Person.objects.get(username="reader"), Secret.objects.get(key="db-password"))
     signed_in(page, "approver")
