@@ -88,20 +88,29 @@ def end_access(by: Person, actor: ledger.Actor, person: Person, *, reason: str) 
         ledger.refuse(a.SESSION_REVOKE, actor, code=decision.code, note=decision.reason, reason=reason)
         raise Refused(decision)
     with transaction.atomic():
-        leaver = Person.objects.select_for_update().get(pk=person.pk)
-        touched = requests.locked_of(leaver)
-        groups = list(leaver.groups.order_by("name").values_list("name", flat=True))
-        _close(leaver)
-        ended = Ended(
-            roles=roles.end_all(by, actor, leaver, reason),
-            groups=len(groups),
-            votes=requests.drop_votes(actor, leaver, touched, reason),
-            requests=requests.end_all(by, actor, leaver, touched, reason),
-            sessions=_end_sessions(leaver),
-        )
-        in_groups = f" Groups: {', '.join(groups)}." if groups else ""
-        note = f"Closed the account of {leaver} ({leaver.username}): ended {ended}.{in_groups}"
-        ledger.record(a.SESSION_REVOKE, actor, reason=reason, note=note)
+        if not (last := roles.is_last(leaver=person)):
+            ended = _end_all(by, actor, person, reason)
+    if last:
+        ledger.refuse(a.SESSION_REVOKE, actor, code="last-administrator", note=roles.LAST, reason=reason)
+        raise Refused(Decision(allowed=False, reason=roles.LAST, code="last-administrator"))
+    return ended
+
+
+def _end_all(by: Person, actor: ledger.Actor, person: Person, reason: str) -> Ended:
+    leaver = Person.objects.select_for_update().get(pk=person.pk)
+    touched = requests.locked_of(leaver)
+    groups = list(leaver.groups.order_by("name").values_list("name", flat=True))
+    _close(leaver)
+    ended = Ended(
+        roles=roles.end_all(by, actor, leaver, reason),
+        groups=len(groups),
+        votes=requests.drop_votes(actor, leaver, touched, reason),
+        requests=requests.end_all(by, actor, leaver, touched, reason),
+        sessions=_end_sessions(leaver),
+    )
+    in_groups = f" Groups: {', '.join(groups)}." if groups else ""
+    note = f"Closed the account of {leaver} ({leaver.username}): ended {ended}.{in_groups}"
+    ledger.record(a.SESSION_REVOKE, actor, reason=reason, note=note)
     return ended
 
 

@@ -11,10 +11,13 @@ from django.utils import timezone
 from audit import ledger
 from kvadmin import actions as a
 from vaults import policy
-from vaults.models import Person, RevealPolicy, RoleAssignment
+from vaults.approvers import people_of, same_person
+from vaults.models import Person, RevealPolicy, Role, RoleAssignment, ScopeKind
 from vaults.models.scope import Scoped
 from vaults.policy import Decision, Refused
 from vaults.words import policy_words
+
+LAST = "Nobody would administer everything then. Give that role to somebody else first, who can sign in."
 
 
 def assign_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> RoleAssignment:
@@ -34,13 +37,27 @@ def end_role(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> boo
     """End a role now; false when it had ended already. Raises Refused."""
     _own_reach(by, actor, a.ROLE_ASSIGN, assignment)
     with transaction.atomic():
+        last = is_last(role=assignment)
         mine = RoleAssignment.objects.filter(pk=assignment.pk, ended_at=None)
-        ended = mine.update(ended_at=timezone.now(), ended_by=by) == 1
+        ended = not last and mine.update(ended_at=timezone.now(), ended_by=by) == 1
         if ended:
             ledger.record(
                 a.ROLE_ASSIGN, actor, _target(assignment), note=f"Ended: {assignment}, of {assignment.holder}"
             )
+    if last:
+        _refuse(a.ROLE_ASSIGN, actor, assignment, "last-administrator", LAST)
     return ended
+
+
+def is_last(*, role: RoleAssignment | None = None, leaver: Person | None = None) -> bool:
+    """Whether nobody who can sign in would administer everything, if this role ended, or this person left.
+
+    In the caller's transaction, which whoever else ends such a role waits for: two cannot end each other's at once.
+    """
+    everywhere = RoleAssignment.objects.in_force().filter(role=Role.ADMINISTRATOR, scope_kind=ScopeKind.EVERYTHING)
+    held = list(everywhere.select_for_update().order_by("pk"))
+    left = {one.pk for one in people_of([one for one in held if role is None or one.pk != role.pk])}
+    return bool(people_of(held)) and not left - {leaver.pk if leaver else None}
 
 
 def end_all(by: Person, actor: ledger.Actor, person: Person, reason: str) -> int:
@@ -99,8 +116,9 @@ def _own_reach(by: Person, actor: ledger.Actor, action: a.Action, scope: Scoped)
 
 
 def _not_oneself(by: Person, actor: ledger.Actor, assignment: RoleAssignment) -> None:
-    group = assignment.group
-    if assignment.person == by or (group and by.groups.filter(pk=group.pk).exists()):
+    """Nor to a second account of theirs: whoever has the same e-mail address is the same person."""
+    theirs = [assignment.person] if assignment.person else Person.objects.filter(groups=assignment.group)
+    if any(same_person(one, by) for one in theirs):
         _refuse(
             a.ROLE_ASSIGN, actor, assignment, "oneself", "Nobody gives a role to themselves: ask another administrator."
         )

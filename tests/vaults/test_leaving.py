@@ -11,7 +11,7 @@ from django.test import Client
 from audit import chains
 from audit.models import LedgerEntry
 from tests import factories
-from vaults import break_glass, leaving, requests
+from vaults import break_glass, leaving, policy, requests
 from vaults.leaving import end_access
 from vaults.models import Person, RevealRequest, RoleAssignment, Secret, Session
 from vaults.policy import Refused
@@ -135,6 +135,17 @@ def test_nobody_ends_their_own_access_or_reaches_further_than_they_hold(admin: P
             end(by, whom)
         assert LedgerEntry.objects.order_by("-seq").values_list("phase", "code").first() == ("refused", code)
     assert Person.objects.filter(is_active=True).count() == 3
+
+
+def test_two_administrators_cannot_end_each_other(admin: Person) -> None:
+    other = factories.person("other-admin", "administrator")
+    assert policy.assignments(other)  # judged before the first act is through, as when both are sent at once
+    end(admin, other)
+
+    with pytest.raises(Refused, match="Nobody would administer everything"):
+        end(other, admin)
+    assert Person.objects.get(pk=admin.pk).is_active
+    assert LedgerEntry.objects.filter(phase="refused", code="last-administrator").count() == 1
 
 
 def test_ending_twice_ends_nothing_the_second_time(admin: Person, eve: Person) -> None:

@@ -185,6 +185,50 @@ def test_nobody_gives_a_role_to_themselves_alone_or_by_group(client: Client, adm
     assert LedgerEntry.objects.filter(phase="refused", code="oneself").count() == 3
 
 
+def test_nobody_gives_a_role_to_their_second_account_alone_or_by_group(client: Client, admin: Person) -> None:
+    team, second = Group.objects.create(name="platform"), factories.person("second")
+    Person.objects.filter(pk=admin.pk).update(email="ada@example.org")
+    Person.objects.filter(pk=second.pk).update(email="Ada@Example.org")
+    second.groups.add(team)
+    client.force_login(admin)
+
+    assert [assign(client, holder=whom).status_code for whom in ("second", "group:platform")] == [403, 403]
+    assert RoleAssignment.objects.count() == 1
+
+
+def test_people_without_an_address_are_different_people(client: Client, admin: Person) -> None:
+    factories.person("bob")
+    client.force_login(admin)
+
+    assert assign(client, holder="bob").status_code == 302
+
+
+def test_the_last_administrator_of_everything_stays(client: Client, admin: Person) -> None:
+    """Whoever cannot sign in, or administers a part only, is no other one."""
+    gone = factories.person("gone-admin", "administrator")
+    Person.objects.filter(pk=gone.pk).update(is_active=False)
+    factories.person("dev-admin", "administrator", environment="dev")
+    client.force_login(admin)
+
+    answer = client.post(f"/roles/{admin.role_assignments.get().pk}/end/")
+
+    assert answer.status_code == 403
+    assert "Give that role to somebody else first" in answer.content.decode()
+    assert admin.role_assignments.get().ended_at is None
+    assert LedgerEntry.objects.filter(phase="refused", code="last-administrator").count() == 1
+
+
+def test_with_another_one_in_a_group_an_administrator_may_go(client: Client, admin: Person) -> None:
+    team = Group.objects.create(name="platform")
+    RoleAssignment.objects.create(group=team, role="administrator", scope_kind="everything")
+    client.force_login(admin)
+    path = f"/roles/{admin.role_assignments.get().pk}/end/"
+
+    assert client.post(path).status_code == 403  # nobody is in the group yet
+    factories.person("bob").groups.add(team)
+    assert client.post(path).status_code == 302
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
