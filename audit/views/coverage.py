@@ -76,7 +76,7 @@ def _asked(lines: list[VaultCoverage], asked: dict[str, Any]) -> list[VaultCover
 
 def _kept(request: Request) -> dict[str, Any]:
     """From when on events are kept, and the back-fills, for whoever may start one."""
-    may_fill = policy.may(request.user, a.VAULT_SYNC).allowed
+    may_fill = policy.may_everywhere(request.user, a.VAULT_SYNC).allowed
     return {
         "kept_days": settings.KVADMIN_AUDIT_DAYS,
         "kept_from": kept_from(),
@@ -89,7 +89,7 @@ def _kept(request: Request) -> dict[str, Any]:
 
 def _progress(request: Request) -> HttpResponse:
     """The progress alone, asked for every second; when it is over, the page is told so that it shows the result."""
-    policy.require(request, a.VAULT_SYNC)
+    policy.require_everywhere(request, a.VAULT_SYNC)
     run = backfill.running()
     response = render(request, "audit/_backfill_progress.html", {"run": run})
     return response if run else trigger_client_event(response, "filled")
@@ -97,8 +97,8 @@ def _progress(request: Request) -> HttpResponse:
 
 @require_POST
 def fill(request: Request) -> HttpResponse:
-    """Queue a back-fill, its row and its job together, unless one is under way."""
-    policy.require(request, a.VAULT_SYNC)
+    """Queue a back-fill, its row and its job together, unless one is under way. It is one of every log, as a sweep is."""
+    policy.require_everywhere(request, a.VAULT_SYNC)
     form = BackfillForm(request.POST)
     if not form.is_valid():
         context = _context(request, CoverageFilter({})) | {"fill_form": form}

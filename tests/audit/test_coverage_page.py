@@ -220,6 +220,16 @@ def test_an_auditor_sees_no_button_for_it_and_may_not(client: Client, auditor: P
     assert Backfill.objects.count() == 0
 
 
+def test_an_administrator_of_a_part_neither_starts_one_nor_sees_what_one_took_in(client: Client) -> None:
+    Backfill.objects.create(days=61, state="done", finished_at=timezone.now(), rows=4321)
+    client.force_login(factories.person("dev-admin", "administrator", vault=factories.vault("pay-dev")))
+
+    body = text(client)
+    assert ("pay-dev" in body, "4,321" in body, "Take in older rows" in body) == (True, False, False)
+    assert client.post("/audit/coverage/backfill/", {"days": "60"}).status_code == 403
+    assert Backfill.objects.count() == 1
+
+
 @pytest.mark.parametrize("days", ["", "0", "-1", "many", "731"])
 def test_days_that_are_none_are_refused_with_a_sentence_and_start_nothing(client: Client, days: str) -> None:
     client.force_login(factories.person("admin", "administrator"))
