@@ -18,7 +18,7 @@ NEEDED = (a.ROLE_ASSIGN, a.SESSION_REVOKE)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a person holds at this moment. `roles` are their own and those by a group."""
+    """What a person holds at this moment. `roles` are their own and those by a group, as far as the reader may know."""
 
     roles: list[RoleAssignment]
     groups: list[str]
@@ -26,6 +26,7 @@ class Standing:
     votes: int
     sessions: int
     is_active: bool
+    partly: bool  # whether there may be roles that the reader does not see
 
     @property
     def holds_something(self) -> bool:
@@ -48,9 +49,12 @@ class Ended:
         return ", ".join(f"{n} {noun}{'s' if n != 1 else ''}" for noun, n in parts.items())
 
 
-def standing(person: Person) -> Standing:
+def standing(reader: Person, person: Person) -> Standing:
+    """What the person holds. Whoever gives roles somewhere only is told of no role elsewhere, which names places."""
     mine = Q(person=person) | Q(group__in=person.groups.values("pk"))
-    held = RoleAssignment.objects.in_force().filter(mine).select_related("vault", "subscription", "group", "person")
+    seen = policy.visible_scopes(reader, a.ROLE_ASSIGN)
+    held = RoleAssignment.objects.in_force().filter(mine).filter(seen)
+    held = held.select_related("vault", "subscription", "group", "person")
     return Standing(
         roles=list(held.order_by("id")),
         groups=list(person.groups.order_by("name").values_list("name", flat=True)),
@@ -58,6 +62,7 @@ def standing(person: Person) -> Standing:
         votes=Vote.objects.filter(voter=person, dropped_at=None, request__state__in=OPEN).count(),
         sessions=sessions.live(person).count(),
         is_active=person.is_active,
+        partly=not policy.may_everywhere(reader, a.ROLE_ASSIGN),
     )
 
 

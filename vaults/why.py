@@ -12,22 +12,24 @@ from kvadmin import actions as a
 from kvadmin.actions import Action
 from vaults import break_glass, policy, requests
 from vaults.approvers import approvers, holders
-from vaults.models import Person, RevealPolicy, RevealRequest, Role, Secret, State, Vault
+from vaults.models import Person, RevealPolicy, RevealRequest, Role, ScopeKind, Secret, State, Vault
 from vaults.models.role import ROLE_ACTIONS
 from vaults.outlook import outlook
 from vaults.policy import Decision, RoleStep
+from vaults.roles import reaches
 from vaults.rules import Refusal
 
 BY_POLICY = {a.SECRET_REVEAL, a.SECRET_REQUEST, a.SECRET_BREAK_GLASS}
 NO_ROLE = {"no-role", "no-role-here"}
 MOST_NAMES = 12
+BEYOND = "A role that lies beyond your own reach."
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """May this person do this there? `key` is a secret's lower-case name; `secret` is it, where the reader may know.
 
-    `names`: whether the reader may know who could give what is missing.
+    `names`: whether the reader may know who could give what is missing. `reader`: who asks; None: they themselves.
     """
 
     person: Person
@@ -36,6 +38,7 @@ class Question:
     key: str = ""
     secret: Secret | None = None
     names: bool = False
+    reader: Person | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision with everything that led to it."""
+    """A decision with everything that led to it, as far as the reader may know; `partly` where that is not all."""
 
     decision: Decision
     roles: list[RoleStep]
@@ -66,6 +69,7 @@ class Explanation:
     state: State | None = None
     state_why: str = ""
     missing: tuple[Missing, ...] = ()
+    partly: bool = False
 
 
 def explain(asked: Question) -> Explanation:
@@ -78,7 +82,21 @@ def explain(asked: Question) -> Explanation:
     if asked.action == a.SECRET_REVEAL and request and state in (State.APPROVED, State.ACTIVE):
         decision = Decision(allowed=True, reason=f"Request #{request.pk} lets them: it is {state.label.lower()}.")
     missing = () if decision else tuple(_missing(asked, decision))
-    return Explanation(decision, steps, _told(found), request, state, state_why, missing)
+    seen = [step for step in steps if _is_told(asked, step)]
+    if decision and asked.vault is None:  # told by a role that the reader may know of
+        decision = policy.decide(seen, asked.action) or Decision(allowed=True, reason=BEYOND)
+    partly = len(seen) < len(steps)
+    return Explanation(decision, seen, _told(found), request, state, state_why, missing, partly)
+
+
+def _is_told(asked: Question, step: RoleStep) -> bool:
+    """Of somebody else's roles those that reach the place in question, or lie where the reader gives roles themselves:
+    any other would name vaults, and beginnings of secrets' names, of which the reader may not know."""
+    if asked.reader is None or asked.reader.pk == asked.person.pk:
+        return True
+    here = asked.vault is not None and step.here
+    everywhere = step.role.scope_kind == ScopeKind.EVERYTHING
+    return here or everywhere or reaches(asked.reader, a.ROLE_ASSIGN, step.role)
 
 
 def _decision(asked: Question, steps: list[RoleStep]) -> Decision:

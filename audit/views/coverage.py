@@ -97,7 +97,7 @@ def _progress(request: Request) -> HttpResponse:
 
 @require_POST
 def fill(request: Request) -> HttpResponse:
-    """Queue a back-fill, its row and its job together, unless one is under way. It is one of every log, as a sweep is."""
+    """Queue a back-fill of every log, its row and its job together, unless one is under way."""
     policy.require_everywhere(request, a.VAULT_SYNC)
     form = BackfillForm(request.POST)
     if not form.is_valid():

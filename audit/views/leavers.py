@@ -60,7 +60,7 @@ def _found(request: Request, asked: str, *, reads: bool, ends: bool) -> dict[str
     if ends and account:
         context |= {
             "account": account,
-            "standing": leaving.standing(account),
+            "standing": leaving.standing(_me(request), account),
             "decision": leaving.may_end(_me(request), account),
         }
     return context

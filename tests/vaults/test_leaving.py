@@ -50,7 +50,7 @@ def test_roles_groups_sessions_and_the_account_end(admin: Person, eve: Person, c
     ended = end(admin, eve)
     assert str(ended) == "2 roles, 1 group, 0 requests, 0 votes, 1 session"
     eve.refresh_from_db()
-    assert (eve.is_active, eve.groups.count(), leaving.standing(eve).holds_something) == (False, 0, False)
+    assert (eve.is_active, eve.groups.count(), leaving.standing(admin, eve).holds_something) == (False, 0, False)
     assert browser.get("/").status_code == 302
     assert (hers.get("/").status_code, Session.objects.count()) == (200, 1)
 
@@ -191,3 +191,17 @@ def test_an_administrator_of_one_vault_sees_why_they_may_not(eve: Person, client
     assert client.post(path, {"username": "eve", "reason": WHY}).status_code == 403
     eve.refresh_from_db()
     assert eve.is_active
+
+
+def test_an_administrator_of_one_vault_learns_of_no_role_elsewhere(
+    admin: Person, eve: Person, client_of: ClientOf
+) -> None:
+    pay, hidden = factories.vault("pay-prod"), factories.vault("merger-prod")
+    factories.assign(eve, "auditor", vault=hidden, prefix="target-")
+    factories.assign(eve, "approver", vault=pay)
+    small = client_of(factories.person("small", "administrator", vault=pay))
+
+    for path in (f"/people/{eve.pk}/end-access/", "/audit/leavers/?person=eve"):
+        page, whole = (client.get(path).content.decode() for client in (small, client_of(admin)))
+        assert ("Approver on vault pay-prod" in page, "merger-prod" in page, "target-" in page) == (True, False, False)
+        assert ("not shown" in page, "target-* in merger-prod" in whole, "not shown" in whole) == (True, True, False)

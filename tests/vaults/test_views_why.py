@@ -198,6 +198,21 @@ def test_an_administrator_elsewhere_does_not_reach_here(secret: Secret, dev: Per
     assert "No vault of this name is known to you." in ask(client_of(boss), 422, person="dev", **HERE)
 
 
+@pytest.mark.parametrize("query", [{"action": "audit:read"}, {"action": "secret:list"}, {"vault": "pay-prod"}])
+def test_an_administrator_of_a_part_learns_of_no_role_elsewhere(
+    query: dict[str, str], secret: Secret, admin: Person, client_of: ClientOf
+) -> None:
+    bob = factories.person("bob", "auditor", vault=factories.vault("merger-prod"), prefix="target-")
+    factories.assign(bob, "reader", environment="prod")
+    factories.assign(bob, "approver", vault=secret.vault)
+    boss = factories.person("boss", "administrator", vault=secret.vault)
+
+    page, whole = (ask(client_of(who), person="bob", **query) for who in (boss, admin))
+
+    assert ("Approver on vault pay-prod" in page, "merger-prod" in page, "target-" in page) == (True, False, False)
+    assert ("not shown" in page, "target-* in merger-prod" in whole, "not shown" in whole) == (True, True, False)
+
+
 def test_without_a_question_it_explains_oneself_anywhere(dev: Person, client_of: ClientOf) -> None:
     page = ask(client_of(dev))
 

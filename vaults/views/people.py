@@ -64,7 +64,7 @@ def end_access(request: Request, person_id: int) -> HttpResponse:
     context = {
         "form": form,
         "somebody": somebody,
-        "standing": leaving.standing(somebody),
+        "standing": leaving.standing(signed_in(request), somebody),
         "decision": leaving.may_end(signed_in(request), somebody),
     }
     return render(request, "vaults/end_access.html", context, status=422 if form.errors else 200)

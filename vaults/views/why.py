@@ -70,7 +70,8 @@ class WhyForm(forms.Form):
         seen = policy.visible_secrets(self.me).filter(vault=vault, key=key) if vault and key else Secret.objects.none()
         secret = seen.select_related("vault__subscription").first() if key else None
         decides = vault is not None and bool(policy.may(self.me, a.REQUEST_APPROVE, vault, key))
-        return Question(asked["person"], asked["action"], vault, key, secret, names=self.administers or decides)
+        names = self.administers or decides
+        return Question(asked["person"], asked["action"], vault, key, secret, names=names, reader=self.me)
 
 
 @require_safe
