@@ -91,10 +91,12 @@ def laxer_there(secret: Secret, vault: Vault, name: str) -> list[str]:
 
 def _ways(here: RevealPolicy, there: RevealPolicy) -> dict[str, bool]:
     approved = here.mode == there.mode == Mode.APPROVAL
+    spared = sorted(_groups(here) - _groups(there)) if approved else []
     return {
         "Here an approval is needed; there none is.": here.mode == Mode.APPROVAL and there.mode == Mode.DIRECT,
         f"Here {here.approvals_needed} people have to approve; there {there.approvals_needed}.": approved
         and there.approvals_needed < here.approvals_needed,
+        f"Here each of these groups has to approve, and there none of them: {', '.join(spared)}.": bool(spared),
         "Here a grant is for one time; there it can be for a while.": approved
         and (here.use, there.use) == (RevealPolicy.Use.ONCE, RevealPolicy.Use.WINDOW),
         f"Here a grant lasts {here.cap_minutes} minutes at most; there {there.cap_minutes}.": approved
@@ -103,6 +105,10 @@ def _ways(here: RevealPolicy, there: RevealPolicy) -> dict[str, bool]:
         "There the glass can be broken; here it cannot.": there.break_glass and not here.break_glass,
         "Here the sign-in has to be fresh; there less so.": _fresher(here) < _fresher(there),
     }
+
+
+def _groups(rule: RevealPolicy) -> set[str]:
+    return set(rule.approver_groups.values_list("name", flat=True))
 
 
 def _fresher(rule: RevealPolicy) -> float:

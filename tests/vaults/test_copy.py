@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from audit.models import LedgerEntry
@@ -18,7 +19,7 @@ from tests.audit.pages import text_of
 from tests.test_canary import everything_stored
 from tests.vaults.writing import very_many
 from vaults import copying
-from vaults.models import Person, RoleAssignment, Secret, Vault
+from vaults.models import Person, RevealPolicy, RoleAssignment, Secret, Vault
 from vaults.sync import sync_inventory
 
 pytestmark = pytest.mark.django_db
@@ -249,6 +250,22 @@ def test_a_laxer_policy_there_is_named_confirmed_and_put_on_record(
 
     assert copy(client, laxer="on").status_code == 302
     assert LedgerEntry.objects.get(action="secret:copy", phase="read").note.endswith(f"Confirmed: {sentence}")
+
+
+def test_a_group_that_has_to_approve_here_and_not_there_is_named(
+    cloud: Azure, officer: Person, client_of: ClientOf
+) -> None:
+    policies("approval", "approval")
+    for name in ("legal", "security"):
+        RevealPolicy.objects.get(vault__name="pay-prod").approver_groups.add(Group.objects.create(name=name))
+    RevealPolicy.objects.get(vault__name="pay-dr").approver_groups.add(Group.objects.get(name="legal"))
+
+    answer = copy(client_of(officer))
+
+    assert answer.status_code == 422
+    assert "Here each of these groups has to approve, and there none of them: security." in text_of(
+        answer.content.decode()
+    )
 
 
 def test_a_sign_in_that_is_too_old_leads_to_signing_in_again(
