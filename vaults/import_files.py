@@ -79,9 +79,9 @@ def _text(content: bytes) -> str | None:
 # --- .env ----------------------------------------------------------------------------------------------------------
 def _env(text: str) -> Parsed:
     """NAME=value, NAME='exactly so' or NAME="with \\n and \\"", over several lines if quoted; # begins a comment."""
-    found, at = Parsed(), 0
+    found, at, line, counted = Parsed(), 0, 1, 0
     while at < len(text):
-        line = text.count("\n", 0, at) + 1
+        line, counted = line + text.count("\n", counted, at), at  # on from there: a whole file of lines has to be quick
         end = _end(text, at)
         stripped = text[at:end].strip()
         if not stripped or stripped.startswith("#"):
@@ -157,6 +157,8 @@ def _json(text: str) -> Parsed:
         document = json.loads(text, object_pairs_hook=_Pairs)
     except json.JSONDecodeError as error:
         return Parsed(problems=[Problem(error.lineno, "This is where the file stops being JSON.")])
+    except ValueError:
+        return Parsed(problems=[Problem(1, "This file holds a number that is too long.")])
     except RecursionError:
         return Parsed(problems=[Problem(1, "This file is nested too deeply.")])
     if isinstance(document, _Pairs):

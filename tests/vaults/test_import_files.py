@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaults import import_files
 from vaults.import_files import NOT_EXPANDED, Parsed, format_of, read
 
 AWKWARD = [
@@ -116,11 +117,30 @@ def test_what_is_no_text_in_json_is_told_and_not_turned_into_one(value: str) -> 
     assert (pairs(parsed), said(parsed)) == ([("b", "x")], [(1, "Here is no name with a text as its value.")])
 
 
-@pytest.mark.parametrize("text", ['{"a": "hunter2"', "hunter2", '"hunter2"', "[" * 100_000])
+@pytest.mark.parametrize("text", ['{"a": "hunter2"', "hunter2", '"hunter2"', "[" * 100_000, "9" * 5000])
 def test_a_file_that_is_no_json_is_told_without_a_word_of_it(text: str) -> None:
     parsed = read(text.encode(), "json")
     assert (parsed.entries, len(parsed.problems)) == ([], 1)
     assert "hunter2" not in parsed.problems[0].sentence
+
+
+class Watched(str):
+    """A text that knows how many of its characters were looked at to count lines."""
+
+    looked = 0
+
+    def count(self, sub: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+        end = len(self) if end is None else end
+        self.looked += end - start
+        return super().count(sub, start, end)
+
+
+@pytest.mark.parametrize("line", ["#\n", "A=\n", "a\n", "A='\n'\n"])
+def test_a_file_of_very_many_lines_is_gone_through_once(line: str) -> None:
+    text = Watched(line * 500)
+    parsed = import_files._env(text)
+    assert text.looked <= len(text)
+    assert [one.line for one in (*parsed.entries, *parsed.problems)][-1:] in ([], [499 * line.count("\n") + 1])
 
 
 # --- CSV -------------------------------------------------------------------------------------------------------------

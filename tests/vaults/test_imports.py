@@ -87,6 +87,14 @@ def test_a_file_without_a_single_row_is_told_to_be_one(pay: Vault, officer: Pers
     assert "2 places could not be read" in answer.json()["html"]
 
 
+def test_of_very_many_lines_that_cannot_be_read_the_first_are_told(
+    pay: Vault, officer: Person, client_of: ClientOf
+) -> None:
+    html = send(client_of(officer), "nonsense\n" * 1234).json()["html"]
+
+    assert ("1,234 places" in html, html.count("There is no NAME=VALUE"), "and 1,184 more" in html) == (True, 50, True)
+
+
 def test_what_is_counted_is_called_what_it_is(pay: Vault, officer: Person, client_of: ClientOf) -> None:
     """The second entry of a JSON file may stand in its twentieth line."""
     client, text = client_of(officer), '{\n\n\n"a": 1,\n"b": "x"}'
