@@ -19,6 +19,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.forms import Form
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -30,7 +31,7 @@ from django.views.decorators.http import require_safe
 from kvadmin import second_factors
 from kvadmin.http import Request
 from kvadmin.second_factors.adapter import MFAAdapter
-from vaults import step_up
+from vaults import step_up, turns
 from vaults.views.roles import signed_in
 
 FRESH_MINUTES = 10
@@ -81,6 +82,16 @@ class _Own:
         return answer
 
 
+class _Removal(_Own):
+    """A view that removes one, which may be the last. Two that are sent at once would each count the other's."""
+
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        with transaction.atomic():
+            turns.of_person(signed_in(request).pk)
+            answer: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc] # a mixin
+        return answer
+
+
 class ActivateApp(_Own, ActivateTOTPView):  # type: ignore[misc] # allauth ships no types
     template_name = "second_factors/app.html"
 
@@ -95,7 +106,7 @@ class ActivateApp(_Own, ActivateTOTPView):  # type: ignore[misc] # allauth ships
         return _codes_or_index(made=self.did_generate_recovery_codes)
 
 
-class RemoveApp(_Own, DeactivateTOTPView):  # type: ignore[misc] # allauth ships no types
+class RemoveApp(_Removal, DeactivateTOTPView):  # type: ignore[misc] # allauth ships no types
     template_name = "second_factors/remove.html"
     success_url = INDEX
 
@@ -127,7 +138,7 @@ class AddKey(_Own, AddWebAuthnView):  # type: ignore[misc] # allauth ships no ty
         return _codes_or_index(made=self.did_generate_recovery_codes)
 
 
-class RemoveKey(_Own, RemoveWebAuthnView):  # type: ignore[misc] # allauth ships no types
+class RemoveKey(_Removal, RemoveWebAuthnView):  # type: ignore[misc] # allauth ships no types
     template_name = "second_factors/remove.html"
     success_url = INDEX
 

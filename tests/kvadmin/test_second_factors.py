@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 import time_machine
@@ -13,11 +15,13 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from audit.models import LedgerEntry
 from kvadmin.second_factors.adapter import MFAAdapter
+from vaults import turns
 from vaults.models import Person, Session
 
 pytestmark = pytest.mark.django_db
@@ -322,6 +326,35 @@ def test_the_only_key_stays(admin: Person, client_of: ClientOf) -> None:
 
     assert client_of(admin).post(f"/second-factors/keys/{key.pk}/remove/").status_code == 422
     assert Authenticator.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("required")
+def test_of_two_that_are_removed_at_once_one_stays(admin: Person, secret: str, client_of: ClientOf) -> None:
+    """The app is asked for while the key is being removed: it waits, and is the last one then."""
+    key = Authenticator.objects.create(user=admin, type="webauthn", data={"name": "blue", "credential": {}})
+    client, writes, answers = client_of(admin), threading.Event(), list[int]()
+
+    def watch(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith(("BEGIN", "DELETE")) or "FOR NO KEY UPDATE" in sql:
+            writes.set()
+        return execute(sql, *rest)
+
+    def remove_the_app() -> None:
+        with connection.execute_wrapper(watch):
+            answers.append(client.post("/second-factors/app/remove/").status_code)
+        writes.set()
+        connection.close()
+
+    other = threading.Thread(target=remove_the_app)
+    with transaction.atomic():
+        turns.of_person(admin.pk)
+        other.start()
+        writes.wait()
+        key.delete()
+    other.join()
+
+    assert (answers, Authenticator.objects.count()) == ([422], 1)
 
 
 # --- Commands --------------------------------------------------------------------------------------------------------
