@@ -19,6 +19,7 @@ from vaults import archive_file, batches
 from vaults.models import Archive, Batch, Person, Upload, Vault
 
 State = Batch.State
+UNDER_WAY = "A backup of this vault is under way already: this is how far it is."
 OPEN = [State.QUEUED, State.RUNNING, State.STOPPING]
 
 
@@ -29,7 +30,10 @@ class CutOff(Exception):
 
 
 def ask(person: Person, actor: ledger.Actor, vault: Vault, recipients: list[str], *, reason: str) -> Archive:
-    """Queue a backup of every secret of the vault; the caller has asked policy. The settings' recipients are added."""
+    """Queue a backup of every secret of the vault; the caller has asked policy. The settings' recipients are added.
+
+    Raises NotNow while there is one under way: a button can be pressed twice at once, and by two people.
+    """
     keys = list(dict.fromkeys([*settings.KVADMIN_BACKUP_RECIPIENTS, *recipients]))
     batch = Batch(act=a.SECRET_BACKUP.word, title=f"Back up {vault}", reason=reason, asked_by=person)
     archive = Archive(batch=batch, vault=vault, recipients=keys, expires_at=expiry())
@@ -39,7 +43,11 @@ def ask(person: Person, actor: ledger.Actor, vault: Vault, recipients: list[str]
         archive.save()
         enqueue(stored)
 
-    batches.ask(batch, [], actor, queue)
+    with transaction.atomic():
+        Vault.objects.select_for_update(no_key=True).get(pk=vault.pk)  # whoever asks as well waits here
+        if under_way(vault):
+            raise batches.NotNow(UNDER_WAY)
+        batches.ask(batch, [], actor, queue)
     return archive
 
 

@@ -15,8 +15,8 @@ from django_tasks_db.models import DBTaskResult
 from audit.models import LedgerEntry
 from kvadmin.emulator.state import Azure
 from tests import factories
-from tests.vaults.archives import IDENTITY, RECIPIENT, empty, fill, made, place_of
-from vaults import archive_file, backups
+from tests.vaults.archives import IDENTITY, RECIPIENT, ask, empty, fill, made, place_of
+from vaults import archive_file, backups, batches
 from vaults.models import Archive, Batch, Person, Secret, Vault
 from vaults.sync import sync_inventory
 
@@ -141,6 +141,15 @@ def test_a_second_backup_of_a_vault_waits_for_the_first(pay_prod: Vault, officer
 
     assert (Archive.objects.count(), DBTaskResult.objects.count()) == (1, 1)
     assert "A backup of this vault is under way already" in page
+
+
+def test_of_two_who_ask_at_once_one_gets_a_backup(pay_prod: Vault, officer: Person) -> None:
+    """Both have seen that none is under way; the second one's turn comes when the first has one."""
+    first = ask(officer, pay_prod)
+
+    with pytest.raises(batches.NotNow, match="under way already"):
+        ask(factories.person("other", "secrets-officer"), pay_prod)
+    assert (list(Archive.objects.all()), Batch.objects.count()) == ([first], 1)
 
 
 def test_a_page_of_a_backup_reads_nothing(archive: Archive, officer: Person, client_of: ClientOf, azure: Azure) -> None:

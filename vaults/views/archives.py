@@ -33,11 +33,13 @@ def backup(request: Request, vault: str) -> HttpResponse:
     form = BackupForm(request.POST or None)
     running = backups.under_way(place)
     if request.method == "POST" and running:
-        messages.info(request, "A backup of this vault is under way already: this is how far it is.")
-        return redirect("archive", running.pk)
+        return _under_way(request, running)
     if request.method == "POST" and form.is_valid():
         keys, reason = form.cleaned_data["recipients"], form.cleaned_data["reason"]
-        made = backups.ask(signed_in(request), policy.actor(request), place, keys, reason=reason)
+        try:
+            made = backups.ask(signed_in(request), policy.actor(request), place, keys, reason=reason)
+        except batches.NotNow:
+            return _under_way(request, backups.under_way(place))
         return redirect("archive", made.pk)
     live = Secret.objects.filter(vault=place, vanished_at=None)
     context = {
@@ -52,6 +54,11 @@ def backup(request: Request, vault: str) -> HttpResponse:
         "archives": _visible(request).filter(vault=place)[:5],
     }
     return render(request, "vaults/backup.html", context, status=422 if form.errors else 200)
+
+
+def _under_way(request: Request, running: Archive | None) -> HttpResponse:
+    messages.info(request, backups.UNDER_WAY)
+    return redirect("archive", running.pk) if running else redirect("archives")
 
 
 def _visible(request: Request) -> QuerySet[Archive]:
