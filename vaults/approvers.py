@@ -51,16 +51,24 @@ def enough(policy: RevealPolicy, voters: Iterable[Person]) -> bool:
 
 
 def _suffice(needed: int, groups: Iterable[Group], voters: Iterable[Person]) -> bool:
-    members = {voter.pk: {group.pk for group in voter.groups.all()} for voter in voters}
+    members = _human_beings(voters)
     wanted = [group.pk for group in groups]
     return len(members) >= max(needed, len(wanted), 1) and _each_has_its_own(wanted, members)
 
 
-def _each_has_its_own(groups: list[int], members: dict[int, set[int]]) -> bool:
-    """Whether each group can be given one of its members, nobody twice: a maximum matching by augmenting paths."""
-    speaks_for: dict[int, int] = {}
+def _human_beings(voters: Iterable[Person]) -> dict[int | str, set[int]]:
+    """The groups of each: accounts with the same address are one, by the rule of `same_person`, and speak once."""
+    members: dict[int | str, set[int]] = {}
+    for voter in voters:
+        members.setdefault(voter.email.lower() or voter.pk, set()).update(group.pk for group in voter.groups.all())
+    return members
 
-    def find(group: int, tried: set[int]) -> bool:
+
+def _each_has_its_own(groups: list[int], members: dict[int | str, set[int]]) -> bool:
+    """Whether each group can be given one of its members, nobody twice: a maximum matching by augmenting paths."""
+    speaks_for: dict[int | str, int] = {}
+
+    def find(group: int, tried: set[int | str]) -> bool:
         for person, theirs in members.items():
             if group in theirs and person not in tried:
                 tried.add(person)
@@ -93,6 +101,6 @@ def lacking(needed: int, groups: list[Group], eligible: list[Person]) -> str:
     asks = f"{needed} approval{'s' if needed > 1 else ''}"
     if groups:
         asks += f", and one from each of {', '.join(group.name for group in groups)}"
-    if len(eligible) == 1:
+    if (people := len(_human_beings(eligible))) == 1:
         return f"The policy needs {asks}, and only 1 person could approve this."
-    return f"The policy needs {asks}; the {len(eligible)} people who could approve this do not make that up."
+    return f"The policy needs {asks}; the {people} people who could approve this do not make that up."

@@ -45,7 +45,7 @@ def may_decide(by: Person, request: RevealRequest, eligible: Eligible = None) ->
 
 def may_approve(by: Person, request: RevealRequest, eligible: Eligible = None) -> None:
     may_decide(by, request, eligible)
-    if request.votes.filter(voter=by, dropped_at=None).exists():
+    if any(same_person(by, vote.voter) for vote in request.votes.filter(dropped_at=None).select_related("voter")):
         raise Refusal("voted", "You have approved this already.")
 
 

@@ -178,6 +178,35 @@ def test_nobody_votes_twice(secret: Secret, dev: Person, approver: Person, appro
     assert state(request) == "pending"
 
 
+def test_two_accounts_with_the_same_address_are_one_approval(
+    secret: Secret, dev: Person, approver: Person, approver_2: Person
+) -> None:
+    factories.policy("approval", approvals_needed=2)
+    request = factories.ask(dev, secret)
+    approve(approver, request)
+    for account, address in ((approver, "lead@example.com"), (approver_2, "Lead@example.com")):
+        Person.objects.filter(pk=account.pk).update(email=address)
+    second = Person.objects.get(pk=approver_2.pk)
+
+    assert refused(lambda: approve(second, request)) == ("voted", 409)
+    assert state(request) == "pending"
+    assert missing(request.policy, approvers(secret, dev)) == (
+        "The policy needs 2 approvals, and only 1 person could approve this."
+    )
+
+
+def test_two_votes_that_turn_out_to_be_one_persons_carry_no_grant(
+    secret: Secret, dev: Person, approver: Person, approver_2: Person
+) -> None:
+    factories.policy("approval", approvals_needed=2)
+    request = factories.ask(dev, secret)
+    approve(approver, request)
+    approve(approver_2, request)
+    Person.objects.filter(pk__in=[approver.pk, approver_2.pk]).update(email="lead@example.com")
+
+    assert outlook(RevealRequest.objects.get(pk=request.pk), timezone.now())[0] == State.VOID
+
+
 def test_a_vote_on_what_was_asked_before_is_stale(asked: RevealRequest, dev: Person, approver: Person) -> None:
     seen = asked.asked_hash
     requests.edit(dev, who(dev), asked.pk, reason="something else", ticket="", minutes=30, use="once")
