@@ -83,6 +83,6 @@ class ValuesForm(ReasonForm):
 
 def _pair(text: str) -> tuple[int, int]:
     left, _, right = text.partition("-")
-    if not (left.isascii() and left.isdecimal() and right.isascii() and right.isdecimal()) or len(text) > 40:
+    if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in (left, right)):  # what a database counts
         raise forms.ValidationError("This is not what the page offered. This is the comparison as it is now.")
     return int(left), int(right)

@@ -359,6 +359,7 @@ def test_two_names_are_not_compared_with_each_other(cloud: Azure, officer: Perso
         ([f"{n}-{n + 1}" for n in range(21)], "CHG-3", "Tick 20 secrets at most; these are 21."),
         (["1-2"], "", "Say why, in a few words"),
         (["guess-1"], "CHG-3", "This is not what the page offered."),
+        (["99999999999999999999-1"], "CHG-3", "This is not what the page offered."),
         (["9999999-9999998"], "CHG-3", "One of these secrets is not there"),
     ],
 )
