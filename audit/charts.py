@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from audit.queries import SERIES, Bucket, Reads, Top
+from audit.coverage import Coverage
+from audit.queries import SERIES, UNSORTED, Bucket, Reads, Top
 
 WIDTH, HEIGHT = 720, 120  # of the plot, in the drawing's own units
 LABELS = {
     "explained": "explained",
     "around": "around kvadmin",
     "unexplained": "unexplained",
+    UNSORTED: "not sorted yet",
     "refused": "refused or failed",
 }
 _FORMATS = {"hour": "%Y-%m-%d %H:00Z", "day": "%Y-%m-%d", "month": "%Y-%m"}
@@ -28,12 +30,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One hour, day or month: its name, its numbers in words, and the bars that stand on each other."""
+    """One hour, day or month: its name, its numbers in words, and the bars that stand on each other.
+
+    `part` shades one of which not all is known: a low number, or none, says little there.
+    """
 
     label: str
     words: str
     counts: list[int]
     bars: list[Bar]
+    part: Bar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +53,49 @@ class Chart:
 
     @property
     def summary(self) -> str:
-        """The chart in one sentence, for whoever cannot see it."""
+        """The chart in a sentence or two, for whoever cannot see it."""
         parts = ", ".join(f"{total:,} {label}" for _, label, total in self.legend)
-        return f"{self.columns[0].label} to {self.columns[-1].label}, per {self.unit}: {parts}."
+        return f"{self.columns[0].label} to {self.columns[-1].label}, per {self.unit}: {parts}.{self.shaded}"
+
+    @property
+    def shaded(self) -> str:
+        """How much of it is not known in full; "" when all of it is."""
+        many = sum(column.part is not None for column in self.columns)
+        return f" Shaded, as not all of it is known: {many:,} of {len(self.columns):,}." if many else ""
 
 
-def chart(reads: Reads) -> Chart | None:
-    """The drawing; None when there is nothing to draw."""
+def chart(reads: Reads, known: Coverage | None = None) -> Chart | None:
+    """The drawing; None when there is nothing to draw. What the log is not complete for is shaded, by `known`."""
     highest = max((bucket.total for bucket in reads.buckets), default=0)
     if not highest:
         return None
-    legend = [(kind, LABELS[kind], reads.totals[kind]) for kind in SERIES]
-    slots = len(reads.buckets)
-    return Chart(
-        reads.unit,
-        [_column(bucket, place, slots, highest, reads.unit) for place, bucket in enumerate(reads.buckets)],
-        highest,
-        legend,
+    totals = reads.totals
+    kinds = [kind for kind in SERIES if kind != UNSORTED or totals[kind]]
+    columns = [_column(reads, place, highest, kinds, known) for place in range(len(reads.buckets))]
+    return Chart(reads.unit, columns, highest, [(kind, LABELS[kind], totals[kind]) for kind in kinds])
+
+
+def _column(reads: Reads, place: int, highest: int, kinds: list[str], known: Coverage | None) -> Column:
+    bucket, slots = reads.buckets[place], len(reads.buckets)
+    label = name_of(bucket.start, reads.unit)
+    counts = [bucket.counts[kind] for kind in kinds]
+    words = ", ".join(f"{n:,} {LABELS[kind]}" for kind, n in zip(kinds, counts, strict=True) if n) or "none"
+    bars = _bars(bucket, place, slots, highest)
+    if known is None or _is_whole(reads, place, known):
+        return Column(label, f"{label}: {words}", counts, bars)
+    left, right = WIDTH * place // slots, WIDTH * (place + 1) // slots
+    return Column(
+        label, f"{label}, not complete: {words} seen", counts, bars, Bar("part", left, 0, right - left, HEIGHT)
     )
 
 
-def _column(bucket: Bucket, place: int, slots: int, highest: int, unit: str) -> Column:
-    label = name_of(bucket.start, unit)
-    counts = [bucket.counts[kind] for kind in SERIES]
-    words = ", ".join(f"{n:,} {LABELS[kind]}" for kind, n in zip(SERIES, counts, strict=True) if n)
-    return Column(label, f"{label}: {words or 'none'}", counts, _bars(bucket, place, slots, highest))
+def _is_whole(reads: Reads, place: int, known: Coverage) -> bool:
+    """Whether the log is complete for all of this hour, day or month, and all of it was asked for."""
+    start, end = reads.buckets[place].start, reads.end_of(place)
+    if known.up_to is None or known.since is None:
+        return False
+    gap = any(start < until and since < end for since, until in known.gaps)
+    return max(known.since, reads.start) <= start and end <= min(known.up_to, reads.end) and not gap
 
 
 def _bars(bucket: Bucket, place: int, slots: int, highest: int) -> list[Bar]:
@@ -138,7 +162,12 @@ def heat_map(counts: dict[tuple[int, int], int]) -> HeatMap | None:
     lowest = min(n for n in counts.values() if n)
     table = [(name, [counts.get((day, hour), 0) for hour in range(24)]) for day, name in enumerate(DAYS, 1)]
     cells = [
-        Cell(LEFT + hour * CELL, TOP + row * CELL, level_of(n, lowest, highest), f"{name} {hour:02}h UTC: {n:,} reads")
+        Cell(
+            LEFT + hour * CELL,
+            TOP + row * CELL,
+            level_of(n, lowest, highest),
+            f"{name} {hour:02}h UTC: {n:,} reads seen",
+        )
         for row, (name, numbers) in enumerate(table)
         for hour, n in enumerate(numbers)
     ]

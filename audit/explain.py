@@ -22,17 +22,24 @@ _ASKED = {
     a.SECRET_COPY.word: "a copy of this value",
     a.SECRET_SET.word: "this version to be written anew",
 }
+UNSORTED = "This read is not sorted yet: whether the ledger explains it is known once the look at the log has ended."
+UNTOLD = "Azure does not tell what came of this, so it is taken for a read. "
 
 
 def explain(event: AccessEvent) -> str:
-    """One or two sentences for the reader of the event's page."""
+    """One to three sentences for the reader of the event's page."""
+    untold = event.is_read and event.outcome == AccessEvent.Outcome.UNKNOWN
+    return f"{UNTOLD if untold else ''}{_explain(event)}"
+
+
+def _explain(event: AccessEvent) -> str:
     if event.match == Match.EXPLAINED:
         return _explained(event)
     if event.match == Match.AROUND:
         return "An identity other than kvadmin's own read this value. kvadmin was not asked, and does not know why."
     if event.match == Match.UNEXPLAINED:
         return _unexplained(event)
-    return _no_read(event)
+    return UNSORTED if event.is_read else _no_read(event)
 
 
 def _explained(event: AccessEvent) -> str:

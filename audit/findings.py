@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Exists, Max, OuterRef, QuerySet
+from django.db.models import Count, Exists, Max, Min, OuterRef, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -64,9 +64,14 @@ def judge(inventory: Inventory, rules: Iterable[Rule] = RULES) -> Judged:
 
 @transaction.atomic
 def _settled_up_to() -> int:
-    """The id up to which no event is still to be committed: whoever takes in rows holds a watermark's lock."""
+    """The id up to which no event is still to be committed, and every read is on its list.
+
+    Whoever takes in rows holds a watermark's lock, and sorts them in the end: what is judged before that is not seen.
+    """
     list(Watermark.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
-    return AccessEvent.objects.aggregate(last=Max("id"))["last"] or 0
+    last = AccessEvent.objects.aggregate(last=Max("id"))["last"] or 0
+    unsorted = AccessEvent.objects.filter(is_read=True, match=AccessEvent.Match.OTHER).aggregate(first=Min("id"))
+    return min(last, unsorted["first"] - 1) if unsorted["first"] else last
 
 
 def _run(rule: Rule, inventory: Inventory, up_to: int) -> int:

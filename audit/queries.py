@@ -21,6 +21,7 @@ from audit.readers import READER, named_like
 
 PAGE = 50
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
 _MOST = 2**63
 
 
@@ -129,7 +130,8 @@ def _beyond(events: QuerySet[AccessEvent], cursor: Cursor | None) -> QuerySet[Ac
 
 
 # --- The chart -------------------------------------------------------------------------------------------------------
-SERIES = ("explained", "around", "unexplained", "refused")
+UNSORTED = AccessEvent.Match.OTHER.value  # reads that no run has sorted yet
+SERIES = ("explained", "around", "unexplained", UNSORTED, "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,15 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
+    """`start` and `end` are what was asked for: the first and the last bucket may reach beyond."""
+
     unit: str  # "hour", "day" or "month"
     buckets: list[Bucket]
+    start: datetime = EPOCH
+    end: datetime = NEVER
+
+    def end_of(self, place: int) -> datetime:
+        return _next(self.buckets[place].start, self.unit)
 
     @property
     def totals(self) -> dict[str, int]:
@@ -177,8 +186,8 @@ def reads_over_time(events: QuerySet[AccessEvent], start: datetime, end: datetim
         str(moment)[: _UNITS[unit]]: Bucket(moment, dict.fromkeys(SERIES, 0)) for moment in _marks(start, end, unit)
     }
     for moment, is_read, match, n in counted:
-        found[moment].counts[match if is_read and match in SERIES else "refused"] += n
-    return Reads(unit, list(found.values()))
+        found[moment].counts[match if is_read else "refused"] += n
+    return Reads(unit, list(found.values()), start, end)
 
 
 def _marks(start: datetime, end: datetime, unit: str) -> Iterable[datetime]:
@@ -190,10 +199,13 @@ def _marks(start: datetime, end: datetime, unit: str) -> Iterable[datetime]:
         moment = moment.replace(day=1)
     while moment < end:
         yield moment
-        if unit == "month":
-            moment = (moment + timedelta(days=32)).replace(day=1)
-        else:
-            moment += timedelta(hours=1) if unit == "hour" else timedelta(days=1)
+        moment = _next(moment, unit)
+
+
+def _next(moment: datetime, unit: str) -> datetime:
+    if unit == "month":
+        return (moment + timedelta(days=32)).replace(day=1)
+    return moment + (timedelta(hours=1) if unit == "hour" else timedelta(days=1))
 
 
 # --- Who reads most, and when -----------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ _TABLES: dict[str, dict[str, Look]] = {
     },
     # audit.models.AccessEvent.Match
     "match": {
-        "other": Look("muted", "minus", "Not a read"),
+        "other": Look("muted", "hourglass", "Not sorted yet"),
         "explained": Look("ok", "badge-check", "Explained"),
         "around": Look("warn", "route", "Around kvadmin"),
         "unexplained": Look("bad", "siren", "Unexplained"),

@@ -37,11 +37,12 @@ def _drawn(request: Request, form: EventFilter) -> dict[str, Any]:
     events = queries.filtered(events_for(request.user), by)
     top = queries.top_readers(events)
     names.attach_to_readers(top)
+    known = coverage_of(request, by.vault)
     return {
         "form": form,
-        "chart": chart(queries.reads_over_time(events, by.start, by.end)),
+        "chart": chart(queries.reads_over_time(events, by.start, by.end), known),
         "top": top_bars(top),
         "heat": heat_map(queries.by_hour_of_week(events)),
-        "coverage": coverage_of(request, by.vault),
+        "coverage": known,
         **saved_context(request, SavedView.Page.CHARTS, form),
     }

@@ -49,13 +49,14 @@ def _found(request: Request, form: EventFilter) -> dict[str, Any]:
     cursor, error = _cursor(request)
     page = queries.page(events, cursor)
     names.attach(page.rows)
+    known = coverage_of(request, by.vault)
     return {
         "form": form,
         "by": by,
         "page": page,
         "at_beginning": cursor is None,
-        "chart": chart(queries.reads_over_time(events, by.start, by.end)),
-        "coverage": coverage_of(request, by.vault),
+        "chart": chart(queries.reads_over_time(events, by.start, by.end), known),
+        "coverage": known,
         "cursor_error": error,
         "export": policy.may(request.user, a.AUDIT_EXPORT).allowed,
     }

@@ -94,7 +94,7 @@ def test_the_page_shows_readers_and_hours_in_words_and_in_tables(auditor: Person
 
     assert f"{EVE} 2 app-login Managed identity 1" in page
     assert "Most reads fell on Tuesday from 14h UTC: 2 of 3." in page
-    assert "Tuesday 14h UTC: 2 reads" in page
+    assert "Tuesday 14h UTC: 2 reads seen" in page
     assert re.search(r'<rect class="level-5"[^>]*><title>Tuesday 14h', body)
     assert is_harmless(body)
 

@@ -347,6 +347,19 @@ def test_a_log_that_stands_still_makes_its_vaults_blind_and_one_never_heard_of_i
     assert "complete only up to 2026-12-01 05:30Z" in blind.what
 
 
+def test_reads_that_are_not_sorted_yet_are_judged_once_they_are() -> None:
+    heard()
+    judge(FakeInventory())
+    read = event(match="other")
+    judge(FakeInventory())
+    assert found("first") == []
+
+    AccessEvent.objects.filter(pk=read.pk).update(match="around")
+    judge(FakeInventory())
+    judge(FakeInventory())
+    assert found("first") == [("first", "pay-prod", "db-password", 1)]
+
+
 # --- The chain -------------------------------------------------------------------------------------------------------
 def written(rows: int) -> None:
     for n in range(rows):
@@ -411,7 +424,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(rows: int, django_ass
     assert len(asked.captured_queries) == QUERIES
 
 
-QUERIES = 130
+QUERIES = 131
 
 
 # --- What kvadmin reads for an act -----------------------------------------------------------------------------------
