@@ -26,6 +26,7 @@ from kvadmin.gateway.paging import Patience
 logger = logging.getLogger(__name__)
 
 MARGIN = timedelta(minutes=15)  # Key Vault may take ten minutes to deliver a row, and Log Analytics some to show it
+UNTOLD_DAYS = 30  # for how long a workspace keeps rows where Azure has not told: Log Analytics' default
 MOST_QUERIES = 500
 MORE = "There is more in the log than one run takes in. The next run goes on from here."
 REMATCH = timedelta(days=1)  # how far back reads are sorted again, at least
@@ -217,12 +218,34 @@ def _locked(mark: Watermark) -> Watermark:
 @transaction.atomic
 def _move(mark: Watermark, window: Window, page: logs.LogPage, now: datetime) -> None:
     locked = _locked(mark)
-    locked.complete_from = min(locked.complete_from or window.start, window.start)
+    locked.gaps = without(locked.gaps, window) + ([gap(window)] if page.partial else [])
+    _begin(locked, window, _told_from(locked, window, page, now))
     locked.complete_up_to = max(locked.complete_up_to or window.start, min(window.end, now - MARGIN))
     locked.resume_from = max(locked.resume_from or window.start, _resume(window, now))
-    locked.gaps = without(locked.gaps, window) + ([gap(window)] if page.partial else [])
     locked.columns = _columns(locked.columns, page.rows)
     locked.save(update_fields=["complete_from", "complete_up_to", "resume_from", "gaps", "columns"])
+
+
+def _told_from(mark: Watermark, window: Window, page: logs.LogPage, now: datetime) -> datetime:
+    """From when on the answer tells all. What a workspace keeps no longer is left out of it without a word.
+
+    Where it is not known for how long it keeps rows, a row proves that those after it are still there.
+    """
+    since = now - timedelta(days=mark.retention_days or UNTOLD_DAYS)
+    if mark.retention_days is None:
+        since = min([since, *(row["TimeGenerated"] for row in page.rows)])
+    return min(max(window.start, since), window.end)
+
+
+def _begin(mark: Watermark, window: Window, told_from: datetime) -> None:
+    """Where the log is complete from, now that this window is taken in; what was lost in the middle is a gap."""
+    if mark.complete_from is None or mark.complete_from == mark.complete_up_to:
+        mark.complete_from = told_from
+    elif window.start < mark.complete_from:
+        if told_from < window.end:
+            mark.complete_from = min(mark.complete_from, told_from)
+    elif mark.complete_up_to and (lost := Window(max(window.start, mark.complete_up_to), told_from)).is_some:
+        mark.gaps.append(gap(lost))
 
 
 def _columns(known: dict[str, list[str]], page: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

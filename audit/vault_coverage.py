@@ -103,11 +103,11 @@ def _text(state: str, vault: Logged, mark: Watermark | None) -> str:
         return mark.note
     return {
         "no-table": "The workspace has never received an access log of a key vault: neither table exists there.",
-        "gaps": "Azure answered these stretches only in part, however narrow they were asked for.",
+        "gaps": "Azure answered these stretches only in part, or kept their rows no longer when kvadmin asked.",
         "no-columns": "No row that came in has ever told what is named here.",
         "waiting": "The next look at the log takes it in.",
         "unchecked": "The next sweep asks where the vault sends its log.",
-        "no-rows": "The log is answered, and holds no row: nobody has called any vault that sends it there.",
+        "no-rows": "The log is answered, and holds no row yet. That is no proof that nobody called the vault.",
     }.get(state, "")
 
 

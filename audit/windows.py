@@ -20,6 +20,10 @@ class Window:
     end: datetime
 
     @property
+    def is_some(self) -> bool:
+        return self.start < self.end
+
+    @property
     def is_narrow(self) -> bool:
         return self.end - self.start <= FLOOR
 

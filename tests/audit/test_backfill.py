@@ -32,6 +32,7 @@ def world(azure: Azure, logs: Workspace) -> Workspace:
     for days in range(1, 201, 10):
         log(azure, timezone.now() - timedelta(days=days))
     ingest.ingest_audit([LOGS])
+    Watermark.objects.update(retention_days=365)
     return logs
 
 
@@ -91,6 +92,17 @@ def test_a_cut_answer_is_asked_for_in_pieces_and_nothing_is_missing(azure: Azure
     assert wanted <= set(stored())
     assert AccessEvent.objects.count() == 6 + len(wanted)
     assert Watermark.objects.get().gaps == []
+
+
+def test_what_a_workspace_may_have_dropped_is_not_called_complete(azure: Azure, world: Workspace) -> None:
+    world.retention_days = 60  # and Azure does not tell kvadmin so
+    Watermark.objects.update(retention_days=None)
+    fill(120)
+    assert 50 < days_back(Watermark.objects.get().complete_from) < 60
+
+    Watermark.objects.update(retention_days=60)
+    fill(120)
+    assert 59.9 < days_back(Watermark.objects.get().complete_from) < 60.1
 
 
 # --- What may go wrong -----------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ WITHOUT_CLAIMS = {"AzureDiagnostics": [name for name in ingest.COLUMNS if name !
         ({}, "Complete", "AZKVAuditLogs"),
         ({"gaps": GAP}, "Gaps", "2026-11-20 10:00:00Z to 2026-11-20 10:00:10Z"),
         ({"columns": WITHOUT_CLAIMS}, "Columns absent", "the identity (AzureDiagnostics)"),
-        ({"columns": {}}, "No rows", "holds no row"),
+        ({"columns": {}}, "No rows", "That is no proof that nobody called the vault."),
         ({"code": "no-table", "complete_up_to": None}, "Table absent", "neither table exists there"),
         ({"code": "denied", "note": "Azure refused this."}, "Cannot be read", "Azure refused this."),
         ({"code": "behind", "note": ingest.MORE}, "Catching up", ingest.MORE),

@@ -6,6 +6,7 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from audit import ingest, ledger
+from audit.coverage import gaps_of
 from audit.models import AccessEvent, Watermark
 from audit.windows import FLOOR, STEP, Window, without
 from kvadmin import actions as a
@@ -131,6 +133,27 @@ def test_rows_that_a_run_stored_but_did_not_live_to_sort_are_sorted_by_the_next_
 
     ingest.ingest_audit([LOGS])
     assert AccessEvent.objects.get().match == "around"
+
+
+@pytest.mark.parametrize("told", [20, None])
+def test_what_the_workspace_dropped_while_kvadmin_stood_still_is_a_gap(
+    azure: Azure, logs: Workspace, told: int | None
+) -> None:
+    logs.retention_days, now = told or 30, timezone.now()
+    stood = {"complete_from": now - timedelta(days=90), "complete_up_to": now - timedelta(days=50)}
+    Watermark.objects.create(
+        workspace_id=LOGS, resume_from=now - timedelta(days=50, hours=1), retention_days=told, **stood
+    )
+    log(azure, now - timedelta(days=49))
+    kept = log(azure, now - timedelta(days=9))
+    ingest.ingest_audit([LOGS])
+
+    mark = Watermark.objects.get()
+    assert (stored(), mark.complete_from) == ([kept], stood["complete_from"])
+    lost = gaps_of(mark)
+    assert lost[0][0] == stood["complete_up_to"]
+    assert abs(lost[-1][1] - (now - timedelta(days=told or 30))) < timedelta(minutes=1)
+    assert all(end == start for (_, end), (start, _) in pairwise(lost))
 
 
 # --- Cut answers -----------------------------------------------------------------------------------------------------
