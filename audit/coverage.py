@@ -148,7 +148,7 @@ def silence(vault: Logged, mark: Watermark | None, *, seen: bool) -> str:
     if mark.gaps:
         text += f", but for {len(mark.gaps)} gap{'s' if len(mark.gaps) != 1 else ''}"
     text += f", and blind since: {mark.note}" if mark.code else "."
-    return text if seen else f"{text} What came before the vault's diagnostic setting was made is not in it."
+    return f"{text} What came before the vault's diagnostic setting was made is not in it."
 
 
 def remember_retention(workspace_id: str, days: int | None) -> None:

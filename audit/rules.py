@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from audit import chains, coverage, habits, hours
-from audit.finding_models import Evidence, ReaderHabit, RuleMark, Severity, VaultHeard
+from audit.confirm import READ_PHASES
+from audit.finding_models import Evidence, Finding, ReaderHabit, RuleMark, Severity, VaultHeard
 from audit.inventory import Inventory, SecretFacts
 from audit.models import AccessEvent, LedgerEntry
 from audit.parse import READS
 from audit.readers import reader_of
-from kvadmin.actions import SECRET_BACKUP
+from kvadmin.actions import SECRET_BACKUP, UNSEEN
 
 Match, Outcome, Kind = AccessEvent.Match, AccessEvent.Outcome, AccessEvent.Kind
 Habit = ReaderHabit.Kind
@@ -273,7 +274,10 @@ def blind_vault(look: Look) -> Judgement:
 
 
 def stale_secret(look: Look) -> Judgement:
-    """A secret that nobody has read for STALE_DAYS, where the log is complete for as long."""
+    """A secret of which neither log nor ledger shows a read for STALE_DAYS, where the log is complete for as long.
+
+    What kvadmin reads for an act that shows no value is none: nobody needs a secret because it is backed up.
+    """
     since = look.now - timedelta(days=STALE_DAYS)
     some = look.inventory.some_secrets(look.mark.place, SECRETS)
     known = _complete_since(look, since)
@@ -285,27 +289,37 @@ def stale_secret(look: Look) -> Judgement:
         if key in read or not secret.enabled or not secret.created_on or secret.created_on > since:
             fine.add(key)
         elif secret.vault in known:
-            what = f"No read seen for {STALE_DAYS} days, and the log is complete for as long. Is it still needed?"
+            what = (
+                f"No read seen in the {STALE_DAYS} days up to {coverage.zulu(known[secret.vault])}, for which the log "
+                "is complete; backups, comparisons and copies through kvadmin do not count. Is it still needed?"
+            )
             found.append(Suspicion(key, what, since, since, *key))
     more = len(some) == SECRETS
     return Judgement(found, fine, place=some[-1].id if more else 0)
 
 
-def _complete_since(look: Look, since: datetime) -> set[str]:
-    """The vaults whose log is complete, without a gap, from then until lately."""
+def _complete_since(look: Look, since: datetime) -> dict[str, datetime]:
+    """The vaults whose log is complete, without a gap, from then until lately; and until when.
+
+    One that was blind meanwhile is none of them: its workspace's log may be complete, and yet tell nothing of it.
+    """
     vaults = look.inventory.vaults()
     whole = {
-        name for name, mark in coverage.watermarks(vaults).items()
+        name: mark.complete_up_to for name, mark in coverage.watermarks(vaults).items()
         if mark.complete_from and mark.complete_from <= since and not mark.gaps
         and mark.complete_up_to and mark.complete_up_to >= look.now - BEHIND
     }  # fmt: skip
-    heard = VaultHeard.objects.filter(vault__in=whole, first_at__lte=since)
-    return set(heard.values_list("vault", flat=True))
+    heard = VaultHeard.objects.filter(vault__in=whole, first_at__lte=since).values_list("vault", flat=True)
+    was_blind = Finding.objects.filter(Q(over_at=None) | Q(over_at__gte=since), rule="blind", vault__in=whole)
+    lacking = set(was_blind.values_list("vault", flat=True))
+    return {name: whole[name] for name in heard if name not in lacking}
 
 
 def _read_since(vaults: set[str], names: set[str], since: datetime) -> set[tuple[str, str]]:
     reads = AccessEvent.objects.filter(habits.SEEN, vault__in=vaults, name__in=names, is_read=True, at__gte=since)
-    return set(reads.order_by().values_list("vault", "name").distinct())
+    ours = LedgerEntry.objects.filter(vault__in=vaults, secret__in=names, phase__in=READ_PHASES, at__gte=since)
+    shown = ours.exclude(action__in=UNSEEN).order_by().values_list("vault", "secret").distinct()
+    return {*reads.order_by().values_list("vault", "name").distinct(), *shown}
 
 
 def broken_chain(look: Look) -> Judgement:
@@ -348,7 +362,8 @@ RULES = (
          f"Somebody read a secret around kvadmin for the first time, in a vault that the log has told of for "
          f"{LEARN.days} days.", first_reader),
     Rule("stale", "Not read for long", Severity.NOTE,
-         f"Nobody has read the secret for {STALE_DAYS} days, and the log is complete for as long.",
+         f"No read of the secret is seen in {STALE_DAYS} days, for which its vault's log is complete. Backups, "
+         "comparisons and copies through kvadmin do not count.",
          stale_secret, by_events=False, lasting=True),
 )  # fmt: skip
 BY_WORD = {rule.word: rule for rule in RULES}

@@ -107,6 +107,8 @@ def test_what_kvadmin_itself_read_is_no_silence_where_azures_log_does_not_show_i
     revealed(secret="api-key", request_id="of-another")
     revealed()
 
+    mark()
+    assert last_reads(Home(), "db-password").sentence.endswith(BEFORE)
     found = last_reads(Home(log_state="no-setting"), "db-password")
     assert [read.entry and read.entry.act for read in found.rows] == [act.id]
     assert found.sentence == "This vault is blind (no diagnostic setting): reads around kvadmin do not show."

@@ -19,7 +19,7 @@ from audit.models import AccessEvent, LedgerEntry, LedgerHead, Watermark
 from audit.readers import READER, reader_of
 from kvadmin import actions as a
 from tests.audit.inventories import WORKSPACE, FakeInventory, FakeVault, facts
-from tests.audit.rows import event
+from tests.audit.rows import event, revealed
 
 pytestmark = pytest.mark.django_db
 
@@ -319,6 +319,28 @@ def test_where_the_log_is_blind_no_secret_is_called_unread(fields: dict[str, Any
     assert found("stale") == []
 
 
+def test_a_secret_that_only_the_ledger_has_seen_read_is_not_called_unread() -> None:
+    covered()
+    heard(days=100)
+    revealed("pay-prod", "needed", request_id="that-azure-never-showed")
+    judge(FakeInventory([FakeVault()], [facts("needed")]))
+
+    assert found("stale") == []
+
+
+def test_a_vault_that_was_blind_for_a_while_has_no_secret_that_is_called_unread() -> None:
+    covered()
+    heard(days=100)
+    judge(FakeInventory([FakeVault(log_state="no-setting")]))
+    judge(FakeInventory([FakeVault()], [facts("forgotten")]))
+    assert found("stale", "blind") == [("blind", "pay-prod", "", 0)]
+
+    Finding.objects.update(over_at=ago(days=91))
+    judge(FakeInventory([FakeVault()], [facts("forgotten")]))
+    stale = Finding.objects.get(rule="stale")
+    assert "in the 90 days up to 2026-12-01 12:10Z, for which the log is complete" in stale.what
+
+
 # --- Blind -----------------------------------------------------------------------------------------------------------
 def test_a_vault_that_loses_its_log_is_told_and_taking_note_does_not_tell_it_again() -> None:
     covered()
@@ -424,7 +446,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(rows: int, django_ass
     assert len(asked.captured_queries) == QUERIES
 
 
-QUERIES = 131
+QUERIES = 132
 
 
 # --- What kvadmin reads for an act -----------------------------------------------------------------------------------
