@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,35 +42,36 @@ class Readers:
     named: str = ""
 
 
-def readers(events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry]) -> list[Readers]:
+def readers(events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry]) -> tuple[list[Readers], bool]:
     """Who asked for these values, the latest first: also who read them through kvadmin unseen by Azure's log.
 
-    Three queries.
+    And whether that is cut. Three queries.
     """
-    counted = _grouped(events)
+    counted, alone = _grouped(events), _alone(entries)
     found: dict[str, Readers] = {}
-    for reader, who, person, kind, object_id, n, refused, first, last in counted:
+    for reader, who, person, kind, object_id, n, refused, first, last in counted[:MOST_READERS]:
         row = Readers(reader, person or who, kind, object_id, bool(person), 0, 0, first, last)
         row = found.setdefault(reader, row)
         row.reads, row.refused = row.reads + n, row.refused + refused
         row.first, row.last = min(row.first, first), max(row.last, last)
-    for person_id, person, n, first, last in _alone(entries):
+    for person_id, person, n, first, last in alone[:MOST_READERS]:
         reader = f"{OURS}{person_id}" if person_id else ""
         row = found.setdefault(reader, Readers(reader, person, "person", "", bool(person_id), 0, 0, first, last))
         row.reads, row.first, row.last = row.reads + n, min(row.first, first), max(row.last, last)
     names.attach_to_readers(found.values())
-    return sorted(found.values(), key=lambda row: row.last, reverse=True)
+    cut = max(len(counted), len(alone)) > MOST_READERS
+    return sorted(found.values(), key=lambda row: row.last, reverse=True), cut
 
 
-def _alone(entries: QuerySet[LedgerEntry]) -> Iterable[tuple[str, str, int, datetime, datetime]]:
+def _alone(entries: QuerySet[LedgerEntry]) -> list[tuple[str, str, int, datetime, datetime]]:
     counted = unconfirmed(entries).order_by().values("person_id", "person")
     numbered = counted.annotate(n=Count("seq"), first=Min("at"), last=Max("at")).order_by("-last")
-    return list(numbered.values_list("person_id", "person", "n", "first", "last")[:MOST_READERS])
+    return list(numbered.values_list("person_id", "person", "n", "first", "last")[: MOST_READERS + 1])
 
 
-def _grouped(events: QuerySet[AccessEvent]) -> Iterable[Any]:
+def _grouped(events: QuerySet[AccessEvent]) -> list[Any]:
     columns = ("reader", "who", "person", "who_kind", "object_id")
     asked = events.filter(operation__in=READS).annotate(reader=READER).order_by().values(*columns)
     numbers = {"n": Count("id", filter=Q(is_read=True)), "refused": Count("id", filter=Q(is_read=False))}
     counted = asked.annotate(**numbers, first=Min("at"), last=Max("at")).order_by("-last")
-    return list(counted.values_list(*columns, "n", "refused", "first", "last")[:MOST_READERS])
+    return list(counted.values_list(*columns, "n", "refused", "first", "last")[: MOST_READERS + 1])

@@ -6,7 +6,6 @@ current value any more, and the line ticks itself off. A change of tags or dates
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,23 +47,28 @@ class Line:
         return self.around + self.through
 
 
-def lines(
-    reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry], inventory: Inventory
-) -> list[Line]:
+class Lines(list[Line]):
+    """The lines; `cut`: there is more than one list holds, and what was read longest ago is left out."""
+
+    cut = False
+
+
+def lines(reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry], inventory: Inventory) -> Lines:
     """What this reader read, of the rows that whoever looks may see: what is to be rotated stands first.
 
     Two queries beside the inventory's.
     """
+    log, ledger = _from_log(reader, events), _from_ledger(reader, entries)
     found: dict[tuple[str, str, str], Line] = {}
     on_record: dict[tuple[str, str, str], int] = {}
-    for vault, secret, version, person_id, action, n, first, last in _from_log(reader, events):
+    for vault, secret, version, person_id, action, n, first, last in log[:MOST]:
         line = _line(found, vault, secret, version, first, last)
         if person_id:
             line.through += n
         else:
             line.around += n
         line.backed_up |= action == SECRET_BACKUP.word
-    for vault, secret, version, action, n, first, last in _from_ledger(reader, entries):
+    for vault, secret, version, action, n, first, last in ledger[:MOST]:
         line = _line(found, vault, secret, version, first, last)
         line.backed_up |= action == SECRET_BACKUP.word
         on_record[vault, secret, version.lower()] = on_record.get((vault, secret, version.lower()), 0) + n
@@ -73,12 +77,14 @@ def lines(
     facts = inventory.secrets({(line.vault, line.secret) for line in found.values()})
     for line in found.values():
         _judge(line, facts.get((line.vault, line.secret)))
-    return sorted(found.values(), key=_order)
+    ordered = Lines(sorted(found.values(), key=_order))
+    ordered.cut = max(len(log), len(ledger)) > MOST
+    return ordered
 
 
 def _from_log(
     reader: Reader, events: QuerySet[AccessEvent]
-) -> Iterable[tuple[str, str, str, str, str, int, datetime, datetime]]:
+) -> list[tuple[str, str, str, str, str, int, datetime, datetime]]:
     """Reads, but for those of which they saw nothing: withheld from them, or made for an act that shows no value.
 
     A backup counts. It is encrypted, and yet it is in their hands.
@@ -88,17 +94,17 @@ def _from_log(
     reads = reads.exclude(action__in=UNSEEN - {SECRET_BACKUP.word})
     columns = ("vault", "name", "version", "person_id", "action")
     counted = reads.order_by().values(*columns).annotate(n=Count("id"), first=Min("at"), last=Max("at"))
-    return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[:MOST])
+    return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[: MOST + 1])
 
 
 def _from_ledger(
     reader: Reader, entries: QuerySet[LedgerEntry]
-) -> Iterable[tuple[str, str, str, str, int, datetime, datetime]]:
+) -> list[tuple[str, str, str, str, int, datetime, datetime]]:
     taken = Q(phase=Phase.REVEALED) | Q(phase=Phase.READ, action=SECRET_BACKUP.word)
     shown = entries.filter(reader.entries, taken)
     columns = ("vault", "secret", "version", "action")
     counted = shown.order_by().values(*columns).annotate(n=Count("seq"), first=Min("at"), last=Max("at"))
-    return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[:MOST])
+    return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[: MOST + 1])
 
 
 def _line(

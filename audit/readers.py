@@ -95,7 +95,11 @@ def _listed(names: frozenset[str], ids: frozenset[str]) -> dict[str, str]:
 
 def _heard(names: frozenset[str], ids: frozenset[str]) -> list[ReaderHeard]:
     """What the log calls them. A person's name is theirs alone; that of a program is not, so there the id must fit."""
-    by_name = Q(who__in=names, kind=Kind.PERSON) | Q(who__in=names, object_id="")
+    by_name = Q(who__in=names, object_id="")
+    for name in names:
+        by_name |= Q(
+            who__iexact=name, kind=Kind.PERSON
+        )  # Entra's user names have no case, and tokens write them in any
     return list(ReaderHeard.objects.filter(by_name | Q(object_id__in=ids))[:MOST_NAMES])
 
 
@@ -103,5 +107,5 @@ def _people(address: str) -> frozenset[str]:
     """Ids of the ledger that this address means, though the account may be gone."""
     if address.startswith(OURS):
         return frozenset({address.removeprefix(OURS)[:40]})
-    named = LedgerEntry.objects.filter(person=address).exclude(person_id="").order_by()
+    named = LedgerEntry.objects.filter(person__iexact=address).exclude(person_id="").order_by()
     return frozenset(named.values_list("person_id", flat=True).distinct()[:MOST_NAMES])

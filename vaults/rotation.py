@@ -16,6 +16,7 @@ from django.db.models.functions import RowNumber, TruncDay
 from django.utils import timezone
 
 from audit.models import AccessEvent, LedgerEntry
+from kvadmin.actions import SECRET_BACKUP, UNSEEN
 from vaults import search
 from vaults.models import Person, Secret
 
@@ -31,6 +32,7 @@ AGES = {"90": "Over 90 days", "180": "Over 180 days", "365": "Over a year", "730
 NO_OWNER = "none"
 PER_DAY = 3  # secrets that a day of the calendar names
 MOST_LEFT = 5000
+SHOWN_NOTHING = UNSEEN - {SECRET_BACKUP.word}  # a backup is encrypted, and yet in their hands
 
 
 def due(word: str, now: datetime | None = None) -> Q:
@@ -145,14 +147,22 @@ def read_by_leavers(
 
     Four queries. The leaver's list (audit/leavers.py) tells the same of one person, version by version.
     """
-    gone = list(Person.objects.filter(is_active=False).values_list("pk", "username"))
+    gone = list(Person.objects.filter(is_active=False).values_list("pk", "username", "object_id"))
     if not gone:
         return {}
-    ids, names = [str(pk) for pk, _ in gone], [name for _, name in gone]
+    ids, names, object_ids = (
+        [str(pk) for pk, *_ in gone],
+        [name for _, name, _ in gone],
+        [oid for *_, oid in gone if oid],
+    )
     read: dict[tuple[str, str], datetime] = {}
-    by_hand = events.filter(Q(person_id__in=ids) | Q(who__in=names, person_id=""), is_read=True).exclude(name="")
-    shown = entries.filter(person_id__in=ids, phase=LedgerEntry.Phase.REVEALED)
-    for rows, name in ((by_hand, "name"), (shown, "secret")):
+    by_hand = Q(who__in=names, person_id="") | Q(object_id__in=object_ids, person_id="")
+    logged = (
+        events.filter(by_hand | Q(person_id__in=ids), is_read=True).exclude(name="").exclude(action__in=SHOWN_NOTHING)
+    )
+    taken = Q(phase=LedgerEntry.Phase.REVEALED) | Q(phase=LedgerEntry.Phase.READ, action=SECRET_BACKUP.word)
+    shown = entries.filter(taken, person_id__in=ids)
+    for rows, name in ((logged, "name"), (shown, "secret")):
         last = rows.order_by().values_list("vault", name).annotate(at=Max("at"))[:MOST_LEFT]
         for vault, key, at in last:
             read[vault, key] = max(at, read.get((vault, key), at))

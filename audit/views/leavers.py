@@ -14,7 +14,7 @@ from audit.coverage import coverage
 from audit.leavers import Line
 from audit.readers import Reader
 from audit.views import visits
-from audit.views.export import Recorded, as_file
+from audit.views.export import Recorded, as_file, refused
 from audit.views.readers import is_known, resolve
 from audit.views.scope import audits_everything, entries_for, events_for
 from kvadmin import actions as a
@@ -25,6 +25,10 @@ from vaults.inventory import StoredInventory
 from vaults.models import Person
 
 LONGEST = 300
+CUT = (
+    "The list is cut, so it is not exported: a file would not show that. The timeline's export, filtered by this name, "
+    "has every read."
+)
 COLUMNS = (
     "vault", "secret", "version", "state", "state_since", "why", "first_read", "last_read", "reads_around_kvadmin",
     "reads_through_kvadmin", "inventory_as_of",
@@ -76,11 +80,11 @@ def _list(request: Request, found: Reader, account: Person | None) -> dict[str, 
         "called": found.address if hidden else str(found),
         "coverage": coverage(policy.vaults_for(request.user, a.AUDIT_READ).filter(vanished_at=None)),
         "export": policy.may(request.user, a.AUDIT_EXPORT).allowed,
-        "cut": len(rows) >= leavers.MOST,
+        "cut": rows.cut,
     }
 
 
-def _lines(request: Request, found: Reader, action: a.Action) -> list[Line]:
+def _lines(request: Request, found: Reader, action: a.Action) -> leavers.Lines:
     events, entries = events_for(request.user, action), entries_for(request.user, action)
     return leavers.lines(found, events, entries, StoredInventory())
 
@@ -98,7 +102,10 @@ def export_list(request: Request) -> HttpResponse | StreamingHttpResponse:
     if not asked:
         return redirect("leavers")
     found, _ = resolve(asked)
-    lines = export.table(COLUMNS, (_cells(line) for line in _lines(request, found, a.AUDIT_EXPORT)))
+    rows = _lines(request, found, a.AUDIT_EXPORT)
+    if rows.cut:
+        return refused(request, "leavers", CUT)
+    lines = export.table(COLUMNS, map(_cells, rows))
     act = ledger.start(a.AUDIT_EXPORT, policy.actor(request), note=f"leaver's list as csv: {asked}")
     return as_file(Recorded(lines, act, "csv"), "leaver", "csv")
 

@@ -27,7 +27,7 @@ from vaults import policy
 from vaults.inventory import StoredInventory
 from vaults.models import Secret
 
-FEW = 10
+FEW = 10  # findings that are shown; one more tells that there are more
 NOBODY = "Nothing is known of such a reader, in what you may audit."
 UNKNOWN = "Nothing is known of such a secret, in what you may audit."
 
@@ -43,12 +43,14 @@ def person(request: Request, who: str) -> HttpResponse:
     visits.on_record(request, "person", {"who": who[:300], "range": length})
     since = timezone.now() - RANGES[length]
     lately = events.filter(at__gte=since), entries.filter(at__gte=since)
+    lines = leavers.lines(found, *lately, StoredInventory())
     context = {
         "reader": found,
         "account": account,
-        "secrets": _by_secret(found, *lately),
+        "secrets": _by_secret(lines),
+        "cut": lines.cut,
         "reads": dossiers.reads(*lately),
-        "findings": dressed(findings_for(request.user).filter(_theirs(found)).order_by("-last_at", "-id")[:FEW]),
+        "findings": dressed(findings_for(request.user).filter(_theirs(found)).order_by("-last_at", "-id")[: FEW + 1]),
         "coverage": coverage(policy.vaults_for(request.user, a.AUDIT_READ).filter(vanished_at=None)),
         **_ranges(length),
     }
@@ -60,10 +62,10 @@ def _theirs(found: Reader) -> Q:
     return Q(reader__in=addresses)
 
 
-def _by_secret(found: Reader, events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry]) -> list[leavers.Line]:
+def _by_secret(lines: leavers.Lines) -> list[leavers.Line]:
     """The leaver's lines, drawn together for each secret; the one that was read last stands first."""
     drawn: dict[tuple[str, str], leavers.Line] = {}
-    for line in leavers.lines(found, events, entries, StoredInventory()):
+    for line in lines:
         kept = drawn.setdefault((line.vault, line.secret), line)
         if kept is not line:
             kept.around, kept.through = kept.around + line.around, kept.through + line.through
@@ -86,12 +88,14 @@ def secret(request: Request, vault: str, secret: str) -> HttpResponse:
     since = timezone.now() - RANGES[length]
     lately = events.filter(at__gte=since), entries.filter(at__gte=since)
     findings = findings_for(request.user).filter(vault=vault, secret=secret).order_by("-last_at", "-id")
+    readers, cut = dossiers.readers(*lately)
     context = {
         "vault": vault,
         "name": secret,
-        "readers": dossiers.readers(*lately),
+        "readers": readers,
+        "cut": cut,
         "reads": dossiers.reads(*lately),
-        "findings": dressed(findings[:FEW]),
+        "findings": dressed(findings[: FEW + 1]),
         **_stored(request, stored),
         **_ranges(length),
     }

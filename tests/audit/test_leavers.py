@@ -222,6 +222,24 @@ def test_the_list_is_exported_on_record_and_safe_against_formulas(
     assert list(phases) == [("intent", f"leaver's list as csv: {EVE}"), ("done", "2 rows.")]
 
 
+def test_a_list_that_is_cut_says_so_on_each_page_and_is_not_exported(auditor: Person, client_of: ClientOf) -> None:
+    plain = {"at": ago(days=2), "vault": "pay-prod", "operation": "SecretGet", "outcome": "ok", "is_read": True}
+    plain |= {"who": EVE, "who_kind": "person", "match": "around", "source": "AZKVAuditLogs", "raw": {}}
+    some = [AccessEvent(fingerprint=str(n), name=f"secret-{n}", version=VERSION, **plain) for n in range(leavers.MOST)]
+    some[0].version = some[0].version.upper()  # two rows of the log that are one line of the list
+    some[1].name, some[1].at = some[0].name, ago(days=1)
+    AccessEvent.objects.bulk_create(some)
+    client = client_of(auditor)
+    assert "This list is cut" not in text(client, f"/audit/leavers/?person={EVE}")
+
+    event(name="one-more")
+    for page in (f"/audit/leavers/?person={EVE}", f"/audit/people/{EVE}/"):
+        assert "This list is cut" in text(client, page)
+    answer = client.post(f"/audit/leavers/export/?person={EVE}", follow=True)
+    assert "The list is cut, so it is not exported" in answer.content.decode()
+    assert not LedgerEntry.objects.filter(action="audit:export").exists()
+
+
 def test_nobody_typed_and_nobody_known_are_designed_pages(auditor: Person, admin: Person, client_of: ClientOf) -> None:
     assert "Who leaves?" in text(client_of(auditor), "/audit/leavers/")
     assert "No read seen" in text(client_of(auditor), "/audit/leavers/", person="nobody@contoso.example")

@@ -13,7 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audit import match
-from audit.finding_models import DirectoryName
+from audit.dossiers import MOST_READERS
+from audit.finding_models import DirectoryName, Finding
 from audit.findings import judge
 from audit.ledger import Actor
 from tests import factories
@@ -87,6 +88,16 @@ def test_whoever_was_renamed_keeps_what_they_read_before(
 
     page = text(client_of(auditor), path(EVE))
     assert ("api-key" in page, "db-password" in page) == (True, True)
+
+
+def test_a_user_name_is_found_however_it_is_written(auditor: Person, db_password: Secret, client_of: ClientOf) -> None:
+    event(who="Eve@Contoso.example", object_id=OID)
+    revealed(secret="api-key", who=Actor("4711", "Gone Person"), request_id=str(uuid.uuid4()))
+    judge(FakeInventory())
+
+    assert "pay-prod / db-password" in text(client_of(auditor), path("eve@contoso.EXAMPLE"))
+    assert "pay-prod / api-key" in text(client_of(auditor), path("gone person"))
+    assert "db-password" in text(client_of(auditor), f"/audit/leavers/?person={EVE.upper()}")
 
 
 def test_a_person_whose_account_is_gone_is_still_found_by_the_name_in_the_ledger(
@@ -182,6 +193,27 @@ def test_a_secrets_page_tells_its_readers_and_how_much_the_log_can_know(
     assert f"{EVE} 2 0" in page
     assert "mallory 0 1" in page
     assert "Whether this vault sends an access log has not been checked yet." in page
+
+
+def test_a_list_of_readers_that_is_cut_says_so(auditor: Person, db_password: Secret, client_of: ClientOf) -> None:
+    for n in range(MOST_READERS):
+        event(who=f"reader-{n}@contoso.example")
+    assert "This list is cut" not in text(client_of(auditor), "/audit/secrets/pay-prod/db-password/")
+
+    event(who="one-more@contoso.example")
+    assert "This list is cut" in text(client_of(auditor), "/audit/secrets/pay-prod/db-password/")
+
+
+def test_the_latest_ten_findings_are_not_shown_as_all_of_them(
+    auditor: Person, db_password: Secret, client_of: ClientOf
+) -> None:
+    for n in range(11):
+        assert "there are more" not in text(client_of(auditor), "/audit/secrets/pay-prod/db-password/")
+        Finding.objects.create(
+            rule="first", key=str(n), severity="note", vault="pay-prod", secret="db-password", what="Read.",
+            since=timezone.now(), last_at=timezone.now(),
+        )  # fmt: skip
+    assert "the latest 10; there are more" in text(client_of(auditor), "/audit/secrets/pay-prod/db-password/")
 
 
 def test_where_the_vault_is_blind_no_page_says_that_nobody_read_it(

@@ -183,8 +183,23 @@ def test_what_somebody_who_left_has_read_is_counted_until_it_is_rotated(
     read_by(gone, "month", 12)  # of the one before it
     read_by(there, "later", 1)
     client = client_of(auditor)
-    assert stats(text(client, "/rotation/"))["Read by somebody who left, and not rotated since"] == "1"
+    assert stats(text(client, "/rotation/"))["Seen to be read by somebody who left, and not rotated since"] == "1"
     assert shown(client, "left=on") == ["soon"]
+
+
+def test_whoever_left_is_known_by_the_object_id_too_and_a_comparison_showed_them_nothing(
+    company: Vault, auditor: Person, client_of: ClientOf
+) -> None:
+    gone = factories.person("gone")
+    oid = "0d5e0000-0000-4000-8000-00000000000a"
+    Person.objects.filter(pk=gone.pk).update(is_active=False, object_id=oid)
+    for name in ("soon", "month", "later"):
+        read_by(gone, name, 1)
+    AccessEvent.objects.filter(name="soon").update(who="eve.old@contoso.example", object_id=oid)
+    through = {"who": "kvadmin", "person_id": str(gone.pk)}
+    AccessEvent.objects.filter(name="month").update(action="secret:compare", **through)
+    AccessEvent.objects.filter(name="later").update(action="secret:backup", **through)
+    assert sorted(shown(client_of(auditor), "left=on")) == ["later", "soon"]
 
 
 def test_whoever_may_not_audit_learns_nothing_of_readers(company: Vault, reader: Person, client_of: ClientOf) -> None:
@@ -192,7 +207,7 @@ def test_whoever_may_not_audit_learns_nothing_of_readers(company: Vault, reader:
     Person.objects.filter(pk=gone.pk).update(is_active=False)
     read_by(gone, "soon", 5)
     client = client_of(reader)
-    assert "Read by somebody who left" not in text(client, "/rotation/")
+    assert "read by somebody who left" not in text(client, "/rotation/")
     assert len(shown(client, "left=on")) == 7
 
 
