@@ -18,6 +18,7 @@ BLIND = {
     "not-to-workspace": "its log does not go to a workspace",
     "unreadable": "its workspace cannot be read",
 }
+BEHIND = "behind"  # a watermark's code: the last look was answered, and did not come to the end
 HIDDEN = "unreadable"  # then the vault is asked for its own log, which may succeed
 
 
@@ -147,8 +148,21 @@ def silence(vault: Logged, mark: Watermark | None, *, seen: bool) -> str:
     text = f"{said}Azure's log is complete from {zulu(mark.complete_from)} up to {zulu(mark.complete_up_to)}"
     if mark.gaps:
         text += f", but for {len(mark.gaps)} gap{'s' if len(mark.gaps) != 1 else ''}"
-    text += f", and blind since: {mark.note}" if mark.code else "."
+    text += f", and {'not' if mark.code == BEHIND else 'blind'} since: {mark.note}" if mark.code else "."
     return f"{text} What came before the vault's diagnostic setting was made is not in it."
+
+
+def in_words(vaults: Iterable[Logged]) -> str:
+    """What rows of these vaults can and cannot tell, for where no page stands around them."""
+    known = coverage(vaults)
+    said = ["Azure's log is complete for no moment."]
+    if known.up_to and known.since:
+        said = [f"Azure's log is complete from {zulu(known.since)} up to {zulu(known.up_to)}."]
+    lacks = {"gaps": len(known.gaps), "blind vaults": len(known.blind)}
+    lacks |= {"vaults not taken in yet": known.waiting, "vaults not checked yet": len(known.unchecked)}
+    lacks |= {"logs whose last look failed": len(known.stale)}
+    said += [f"{what.capitalize()}: {n}." for what, n in lacks.items() if n]
+    return " ".join([*said, "What came before a vault's diagnostic setting was made is not in it."])
 
 
 def remember_retention(workspace_id: str, days: int | None) -> None:

@@ -118,7 +118,7 @@ def first_reader(look: Look) -> Judgement:
         if row.at <= firsts.get((reader_of(row), f"{row.vault}/{row.name}"), row.at)
         and row.vault in heard and row.at - heard[row.vault] >= LEARN
     ]  # fmt: skip
-    what = "Read this secret for the first time since the log tells of its vault."
+    what = "Read this secret around kvadmin, for the first time that the log tells of."
     return Judgement([_by(row, what, reader_of(row), row.vault, row.name, secret=row.name) for row in new])
 
 
@@ -133,7 +133,7 @@ def unusual_hour(look: Look) -> Judgement:
         usual = any(firsts.get((reader, str(hour)), day) < day for hour in _beside(row.at))
         if reader in since and row.at - since[reader] >= LEARN and not usual:
             new.append(row)
-    what = "Read at {:%H}h UTC, when they never read before."
+    what = "Read at {:%H}h UTC, when the log never saw them read before."
     return Judgement([_by(row, what.format(row.at), reader_of(row), row.vault) for row in _of_habit(new)])
 
 
@@ -163,7 +163,7 @@ def new_address(look: Look) -> Judgement:
         and reader_of(row) in since and row.at - since[reader_of(row)] >= LEARN
     ]  # fmt: skip
     many = _with_many_addresses(new)
-    what = "Called from {}, an address that this identity never used before."
+    what = "Called from {}, an address from which the log never saw this identity call before."
     moved = [row for row in new if reader_of(row) not in many]
     return Judgement([_by(row, what.format(row.address), reader_of(row), row.address, row.vault) for row in moved])
 
@@ -213,8 +213,8 @@ def burst(look: Look) -> Judgement:
     for hour in busy:
         usual = max((one.n for one in past if one.key[:2] == hour.key[:2] and one.at < hour.at), default=0)
         if hour.n >= BURST_TIMES * usual:
-            rest = f"its busiest hour before had {usual}" if usual else "no hour before came near that"
-            found[hour] = f"Read {hour.n} secrets in the hour from {coverage.zulu(hour.at)}; {rest}."
+            rest = f"its busiest hour before had {usual}" if usual else "no hour before that is known came near that"
+            found[hour] = f"Read at least {hour.n} secrets in the hour from {coverage.zulu(hour.at)}; {rest}."
     return _of_hours(found, reads)
 
 
@@ -222,7 +222,7 @@ def backup(look: Look) -> Judgement:
     """A backup of many secrets through kvadmin: it is on record, and yet somebody then holds all of a vault."""
     copied = Q(is_read=True, action=SECRET_BACKUP.word)
     many = hours.busy(look.events, copied, Count("name", distinct=True), BURST_SECRETS)
-    what = "Backed up {} secrets of this vault through kvadmin in the hour from {}, into an encrypted archive."
+    what = "Backed up at least {} secrets of this vault through kvadmin in the hour from {}, into an encrypted archive."
     return _of_hours({hour: what.format(hour.n, coverage.zulu(hour.at)) for hour in many}, copied)
 
 
@@ -230,7 +230,7 @@ def denied_streak(look: Look) -> Judgement:
     """Many refusals of one identity in one vault within an hour: somebody tries doors, or a program lost its role."""
     refused = Q(outcome=Outcome.DENIED, is_noise=False)
     busy = hours.busy(look.events, refused, Count("id"), DENIED_STREAK)
-    found = {hour: f"Was refused {hour.n} times in the hour from {coverage.zulu(hour.at)}." for hour in busy}
+    found = {hour: f"Was refused at least {hour.n} times in the hour from {coverage.zulu(hour.at)}." for hour in busy}
     return _of_hours(found, refused)
 
 
@@ -357,10 +357,10 @@ RULES = (
          f"{BURST_SECRETS} secrets of one vault or more were backed up through kvadmin within an hour.", backup),
     Rule("hour", "Unusual hour", Severity.NOTE,
          f"A read at an hour of the day at which that identity, known for {LEARN.days} days and with "
-         f"{HABIT_READS} reads or more, never read before.", unusual_hour),
+         f"{HABIT_READS} reads or more, was never seen to read before.", unusual_hour),
     Rule("first", "First-time reader", Severity.NOTE,
-         f"Somebody read a secret around kvadmin for the first time, in a vault that the log has told of for "
-         f"{LEARN.days} days.", first_reader),
+         "Somebody was seen to read a secret around kvadmin for the first time, in a vault that the log has told of "
+         f"for {LEARN.days} days.", first_reader),
     Rule("stale", "Not read for long", Severity.NOTE,
          f"No read of the secret is seen in {STALE_DAYS} days, for which its vault's log is complete. Backups, "
          "comparisons and copies through kvadmin do not count.",

@@ -53,6 +53,11 @@ def mark(**fields: Any) -> Watermark:
             f"and blind since: Azure is busy.{BEFORE}",
         ),
         (
+            {"code": "behind", "note": "There is more."},
+            "No read seen. Azure's log is complete from 2026-11-01 00:00Z up to 2026-12-01 00:33Z, "
+            f"and not since: There is more.{BEFORE}",
+        ),
+        (
             {"complete_up_to": None, "complete_from": None, "code": "denied", "note": "Refused."},
             "No read seen. Azure's log of this vault has not been taken in yet.",
         ),

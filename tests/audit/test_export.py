@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from audit import export, ledger
 from audit.cef import event_to_cef, ledger_to_cef
-from audit.models import AccessEvent, LedgerEntry
+from audit.models import AccessEvent, LedgerEntry, Watermark
 from audit.views.export import Recorded
 from kvadmin import actions as a
 from kvadmin.emulator.state import Azure
@@ -328,6 +328,18 @@ def test_the_command_writes_the_same_rows_and_is_on_record(client: Client, audit
 
     assert file.read_text() == exported(client)
     assert outcomes()[:2] == [("intent", "", "access log as jsonl, by manage.py"), ("done", "", "1 rows.")]
+
+
+def test_the_command_says_what_the_rows_cannot_tell(capsys: pytest.CaptureFixture[str]) -> None:
+    factories.vault("hr-prod", log_state="no-setting")
+    call_command("export_audit")
+    assert "complete for no moment. Blind vaults: 1. What came before" in capsys.readouterr().err
+
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    Watermark.objects.create(workspace_id="w", complete_from=at, complete_up_to=at + timedelta(days=9))
+    factories.vault("pay-prod", log_state="ok", workspace_id="w")
+    call_command("export_audit")
+    assert "complete from 2026-11-01 00:00Z up to 2026-11-10 00:00Z. Blind vaults: 1." in capsys.readouterr().err
 
 
 def test_the_command_writes_to_standard_output_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -343,6 +343,10 @@ def test_the_job_reads_the_settings_workspaces_and_those_of_the_known_vaults(azu
 
 
 def test_the_command_says_what_it_did_and_fails_when_a_workspace_does(azure: Azure, logs: Workspace) -> None:
+    out = StringIO()
+    with pytest.raises(CommandError, match="No log was read: kvadmin knows none yet"):
+        call_command("ingest_audit", stdout=out)
+
     factories.vault("pay-prod", workspace_id=LOGS)
     log(azure)
     out = StringIO()

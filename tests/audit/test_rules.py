@@ -147,7 +147,7 @@ def test_an_hour_at_which_somebody_never_read_before_is_told() -> None:
     judge(FakeInventory())
 
     night = Finding.objects.get(rule="hour")
-    assert (night.what, night.count) == ("Read at 03h UTC, when they never read before.", 2)
+    assert (night.what, night.count) == ("Read at 03h UTC, when the log never saw them read before.", 2)
 
 
 @pytest.mark.parametrize(("usual", "hours_ago"), [(12, 0), (11, 0), (13, 0), (0, 11.5), (23, 12.4)])
@@ -188,7 +188,9 @@ def test_many_secrets_within_an_hour_are_a_burst_and_one_finding() -> None:
     judge(FakeInventory())
 
     assert found("burst") == [("burst", "pay-prod", "", 21)]
-    assert Finding.objects.get(rule="burst").what.startswith("Read 20 secrets in the hour from 2026-12-01 12:00Z")
+    assert Finding.objects.get(rule="burst").what.startswith(
+        "Read at least 20 secrets in the hour from 2026-12-01 12:00Z"
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_a_managed_identity_at_a_new_address_is_told() -> None:
 
     moved = Finding.objects.get(rule="address")
     assert (moved.who, moved.what) == (
-        "app-login", "Called from 198.51.100.99, an address that this identity never used before.",
+        "app-login", "Called from 198.51.100.99, an address from which the log never saw this identity call before.",
     )  # fmt: skip
 
 
@@ -462,7 +464,9 @@ def test_a_backup_is_told_as_one_and_neither_as_a_burst_nor_as_a_new_hour() -> N
     judge(FakeInventory())
 
     assert found("backup", "burst", "hour") == [("backup", "pay-prod", "", 25)]
-    assert Finding.objects.get().what.startswith("Backed up 25 secrets of this vault through kvadmin in the hour from ")
+    assert Finding.objects.get().what.startswith(
+        "Backed up at least 25 secrets of this vault through kvadmin in the hour from "
+    )
 
 
 def test_a_backup_of_a_few_secrets_is_not_worth_a_word() -> None:

@@ -14,11 +14,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from audit import export, ledger, queries
+from audit import coverage, export, ledger, queries
 from audit.forms import RANGES
 from audit.models import AccessEvent, LedgerEntry
 from audit.queries import Filters
 from kvadmin import actions as a
+from vaults.inventory import StoredInventory
 
 
 class Command(BaseCommand):
@@ -49,6 +50,8 @@ class Command(BaseCommand):
             raise
         act.done(note=f"{sent:,} rows.")
         sys.stderr.write(f"{sent:,} rows.\n")
+        if not options["ledger"]:
+            sys.stderr.write(f"{coverage.in_words(StoredInventory().vaults())}\n")
 
 
 def _events(options: dict[str, Any]) -> Iterator[str]:

@@ -30,6 +30,10 @@ class Command(BaseCommand):
         self.stdout.write(_sentence(counts))
         opened = findings.judge(StoredInventory()).opened.total()
         self.stdout.write(f"{opened:,} finding{'s' if opened != 1 else ''} opened.")
+        if not (file or counts.logs):
+            raise CommandError(
+                "No log was read: kvadmin knows none yet. A sweep finds out where the vaults send theirs."
+            )
         if counts.failed:
             raise CommandError(f"Not read: {counts.failed} of {counts.logs} logs. The coverage page says why.")
 
