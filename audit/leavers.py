@@ -2,6 +2,7 @@
 
 Azure's list tells when a secret's current version was made. If that was after the read, what was read is not the
 current value any more, and the line ticks itself off. A change of tags or dates is no rotation and ticks nothing off.
+Nor does a roll-back through kvadmin: the newest version then has the value that was read.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from datetime import datetime
 from django.db.models import Count, Max, Min, Q, QuerySet
 
 from audit.inventory import Inventory, SecretFacts
+from audit.match import AFTER_INTENT, SKEW
 from audit.models import AccessEvent, LedgerEntry
 from audit.readers import Reader
-from kvadmin.actions import SECRET_BACKUP, UNSEEN
+from kvadmin.actions import SECRET_BACKUP, SECRET_SET, UNSEEN
 
 Phase = LedgerEntry.Phase
+Key = tuple[str, str, str]  # vault, secret, version
+ROLLED_BACK = "rolled back since, so that the current version has this value again"
 
 MOST = 5000  # lines of one list
 STATES = ("rotate", "unknown", "gone", "rotated")  # of a line; the list is sorted in this order
@@ -56,11 +60,11 @@ class Lines(list[Line]):
 def lines(reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[LedgerEntry], inventory: Inventory) -> Lines:
     """What this reader read, of the rows that whoever looks may see: what is to be rotated stands first.
 
-    Two queries beside the inventory's.
+    Three queries beside the inventory's.
     """
     log, ledger = _from_log(reader, events), _from_ledger(reader, entries)
-    found: dict[tuple[str, str, str], Line] = {}
-    on_record: dict[tuple[str, str, str], int] = {}
+    found: dict[Key, Line] = {}
+    on_record: dict[Key, int] = {}
     for vault, secret, version, person_id, action, n, first, last in log[:MOST]:
         line = _line(found, vault, secret, version, first, last)
         if person_id:
@@ -75,8 +79,9 @@ def lines(reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[Ledge
     for key, n in on_record.items():
         found[key].through = max(found[key].through, n)  # Azure's log shows the same reads, sooner or later
     facts = inventory.secrets({(line.vault, line.secret) for line in found.values()})
-    for line in found.values():
-        _judge(line, facts.get((line.vault, line.secret)))
+    back = _rolled_back(entries)
+    for key, line in found.items():
+        _judge(line, facts.get((line.vault, line.secret)), back.get(key))
     ordered = Lines(sorted(found.values(), key=_order))
     ordered.cut = max(len(log), len(ledger)) > MOST
     return ordered
@@ -107,16 +112,26 @@ def _from_ledger(
     return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[: MOST + 1])
 
 
-def _line(
-    found: dict[tuple[str, str, str], Line], vault: str, secret: str, version: str, first: datetime, last: datetime
-) -> Line:
+def _line(found: dict[Key, Line], vault: str, secret: str, version: str, first: datetime, last: datetime) -> Line:
     line = found.setdefault((vault, secret, version.lower()), Line(vault, secret, version.lower(), first, last))
     line.first_read, line.last_read = min(line.first_read, first), max(line.last_read, last)
     return line
 
 
-def _judge(line: Line, facts: SecretFacts | None) -> None:
-    """Rotated only where Azure tells that the current version was made after the read: to the second, and not in it."""
+def _rolled_back(entries: QuerySet[LedgerEntry]) -> dict[Key, datetime]:
+    """When a version was last written anew as the newest one; under no version, when any of the secret's was."""
+    read = entries.filter(phase=Phase.READ, action=SECRET_SET.word).order_by("at")
+    found: dict[Key, datetime] = {}
+    for vault, secret, version, at in read.values_list("vault", "secret", "version", "at"):
+        found[vault, secret, version.lower()] = found[vault, secret, ""] = at
+    return found
+
+
+def _judge(line: Line, facts: SecretFacts | None, back: datetime | None) -> None:
+    """Rotated only where Azure tells that the current version was made after the read: to the second, and not in it.
+
+    `back`: when the line's version was last written anew.
+    """
     if facts is None:
         line.why = "the inventory does not know this secret"
     elif facts.vanished_at:
@@ -127,6 +142,8 @@ def _judge(line: Line, facts: SecretFacts | None) -> None:
     else:
         line.state = "rotated" if facts.created_on > line.last_read else "rotate"
         line.at, line.as_of = facts.created_on, facts.as_of
+        if line.state == "rotated" and back and back - SKEW <= facts.created_on <= back + AFTER_INTENT:
+            line.state, line.why = "rotate", ROLLED_BACK
 
 
 def _order(line: Line) -> tuple[int, str, str, datetime]:

@@ -18,7 +18,7 @@ from audit import leavers, match
 from audit.ledger import Actor
 from audit.models import AccessEvent, LedgerEntry
 from audit.readers import reader
-from kvadmin.actions import SECRET_BACKUP, SECRET_COMPARE
+from kvadmin.actions import SECRET_BACKUP, SECRET_COMPARE, SECRET_SET
 from kvadmin.emulator.state import Azure
 from tests import factories
 from tests.audit.inventories import FakeInventory, facts
@@ -101,6 +101,23 @@ def test_each_version_is_a_line_judged_by_its_own_last_read() -> None:
     assert lines(facts(created_on=ago(days=5)), facts("api-key", id=2)) == [
         ("api-key", "", "rotate"), ("db-password", "0000", "rotate"), ("db-password", "1111", "rotated"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("read", "back", "made", "state"),
+    [
+        (OLD, OLD, ago(), "rotate"),
+        ("", OLD, ago(), "rotate"),  # a backup holds every version
+        (OLDER, OLD, ago(), "rotated"),
+        (OLD, OLD, ago(days=-1), "rotated"),  # a version that was made after the roll-back
+        (OLD, OLD, ago(hours=1), "rotated"),  # one from before it: Azure did not take the roll-back
+    ],
+)
+def test_a_roll_back_to_what_was_read_ticks_nothing_off(read: str, back: str, made: datetime, state: str) -> None:
+    event(at=ago(days=3), version=read, operation="SecretGet" if read else "SecretBackup")
+    unseen(SECRET_SET, version=back, request_id=str(uuid.uuid4()))
+
+    assert [found for _, _, found in lines(facts(created_on=made))] == [state]
 
 
 def test_reads_through_kvadmin_and_around_it_are_counted_once_each() -> None:
@@ -259,7 +276,7 @@ def test_the_list_costs_the_same_for_one_line_and_for_three(
         client.get("/audit/leavers/", {"person": EVE})
 
 
-QUERIES = 14
+QUERIES = 15
 
 
 def test_markup_is_text(auditor: Person, admin: Person, client_of: ClientOf) -> None:

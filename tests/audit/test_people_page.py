@@ -175,7 +175,7 @@ def test_a_persons_page_costs_the_same_for_one_row_and_for_three(
         client.get(path(EVE))
 
 
-PERSON = 20
+PERSON = 21
 
 
 # --- One secret ------------------------------------------------------------------------------------------------------
