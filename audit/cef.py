@@ -42,12 +42,8 @@ def event_to_cef(event: AccessEvent) -> str:
         **_labelled(5, "person", event.person),
         **_labelled(6, "requestId", event.correlation_id),
     }
-    name = _read_as(event) if event.is_read else "Call to a key vault"
+    name = event.get_match_display() if event.is_read else "Call to a key vault"
     return _line(event.operation, name, severity, pairs)
-
-
-def _read_as(event: AccessEvent) -> str:
-    return "Read, not sorted yet" if event.match == AccessEvent.Match.OTHER else event.get_match_display()
 
 
 def ledger_to_cef(entry: LedgerEntry) -> str:

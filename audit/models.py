@@ -92,9 +92,9 @@ class AccessEvent(models.Model):
         UNKNOWN = "unknown", "Unknown"
 
     class Match(models.TextChoices):
-        """Which list a row is on. Only reads of a value are sorted; everything else is OTHER."""
+        """Which list a row is on. Only reads of a value are sorted; everything else is OTHER, and shows no list."""
 
-        OTHER = "other", "Not a read"
+        OTHER = "other", "Not sorted yet"
         EXPLAINED = "explained", "Explained"
         AROUND = "around", "Around kvadmin"
         UNEXPLAINED = "unexplained", "Unexplained"

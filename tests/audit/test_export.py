@@ -259,8 +259,8 @@ def test_an_event_in_cef_escapes_what_the_format_uses_itself() -> None:
     assert "\n" not in line + "\r"[:0]
 
 
-def test_a_read_that_is_not_sorted_yet_is_called_a_read_in_cef() -> None:
-    assert event_to_cef(event(match="other")).split("|")[5] == "Read, not sorted yet"
+def test_a_read_that_is_not_sorted_yet_is_no_mere_call_in_cef() -> None:
+    assert event_to_cef(event(match="other")).split("|")[5] == "Not sorted yet"
 
 
 @pytest.mark.parametrize(
