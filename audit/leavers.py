@@ -79,7 +79,7 @@ def lines(reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[Ledge
     for key, n in on_record.items():
         found[key].through = max(found[key].through, n)  # Azure's log shows the same reads, sooner or later
     facts = inventory.secrets({(line.vault, line.secret) for line in found.values()})
-    back = _rolled_back(entries)
+    back = rolled_back(entries)
     for key, line in found.items():
         _judge(line, facts.get((line.vault, line.secret)), back.get(key))
     ordered = Lines(sorted(found.values(), key=_order))
@@ -118,13 +118,18 @@ def _line(found: dict[Key, Line], vault: str, secret: str, version: str, first: 
     return line
 
 
-def _rolled_back(entries: QuerySet[LedgerEntry]) -> dict[Key, datetime]:
+def rolled_back(entries: QuerySet[LedgerEntry]) -> dict[Key, datetime]:
     """When a version was last written anew as the newest one; under no version, when any of the secret's was."""
     read = entries.filter(phase=Phase.READ, action=SECRET_SET.word).order_by("at")
     found: dict[Key, datetime] = {}
     for vault, secret, version, at in read.values_list("vault", "secret", "version", "at"):
         found[vault, secret, version.lower()] = found[vault, secret, ""] = at
     return found
+
+
+def made_by(back: datetime | None, created_on: datetime) -> bool:
+    """Whether a version that was made then came of a roll-back that read the old value at `back`."""
+    return back is not None and back - SKEW <= created_on <= back + AFTER_INTENT
 
 
 def _judge(line: Line, facts: SecretFacts | None, back: datetime | None) -> None:
@@ -142,7 +147,7 @@ def _judge(line: Line, facts: SecretFacts | None, back: datetime | None) -> None
     else:
         line.state = "rotated" if facts.created_on > line.last_read else "rotate"
         line.at, line.as_of = facts.created_on, facts.as_of
-        if line.state == "rotated" and back and back - SKEW <= facts.created_on <= back + AFTER_INTENT:
+        if line.state == "rotated" and made_by(back, facts.created_on):
             line.state, line.why = "rotate", ROLLED_BACK
 
 

@@ -15,6 +15,7 @@ from django.db.models import Count, Max, Q, QuerySet, Window
 from django.db.models.functions import RowNumber, TruncDay
 from django.utils import timezone
 
+from audit import leavers
 from audit.models import AccessEvent, LedgerEntry
 from kvadmin.actions import SECRET_BACKUP, UNSEEN
 from vaults import search
@@ -144,8 +145,9 @@ def read_by_leavers(
 ) -> dict[int, datetime]:
     """Of these secrets, those that a person whose account is closed has seen since their current version was made:
     the secret's number, and the last such read. Of the rows of the log and the ledger that whoever looks may see.
+    A current version that came of a roll-back is none: which old value it has, the leaver's list tells.
 
-    Four queries. The leaver's list (audit/leavers.py) tells the same of one person, version by version.
+    Five queries. The leaver's list (audit/leavers.py) tells the same of one person, version by version.
     """
     gone = list(Person.objects.filter(is_active=False).values_list("pk", "username", "object_id"))
     if not gone:
@@ -168,8 +170,14 @@ def read_by_leavers(
             read[vault, key] = max(at, read.get((vault, key), at))
     keys = {key for _, key in read}
     known = found.filter(key__in=keys).values_list("pk", "vault__name", "key", "created_on")
+    back = leavers.rolled_back(entries)
+
+    def is_old(vault: str, key: str, created_on: datetime | None) -> bool:
+        seen = read[vault, key]
+        return created_on is None or created_on <= seen or leavers.made_by(back.get((vault, key, "")), created_on)
+
     return {
         pk: read[vault, key]
         for pk, vault, key, created_on in known
-        if (vault, key) in read and (created_on is None or created_on <= read[vault, key])
+        if (vault, key) in read and is_old(vault, key, created_on)
     }

@@ -11,7 +11,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from audit import ledger
 from audit.models import AccessEvent, LedgerEntry
+from kvadmin.actions import SECRET_SET
 from kvadmin.emulator.faults import Fault
 from kvadmin.emulator.state import Azure
 from tests import factories
@@ -185,6 +187,19 @@ def test_what_somebody_who_left_has_read_is_counted_until_it_is_rotated(
     client = client_of(auditor)
     assert stats(text(client, "/rotation/"))["Seen to be read by somebody who left, and not rotated since"] == "1"
     assert shown(client, "left=on") == ["soon"]
+
+
+def test_a_roll_back_is_no_rotation(company: Vault, auditor: Person, client_of: ClientOf) -> None:
+    gone = factories.person("gone")
+    Person.objects.filter(pk=gone.pk).update(is_active=False)
+    for name in ("soon", "month"):
+        read_by(gone, name, 5)
+    Secret.objects.filter(key__in=["soon", "month"]).update(created_on=timezone.now())
+    target = ledger.Target("pay-prod", "soon", "0" * 32)
+    act = ledger.begin(SECRET_SET, factories.actor(auditor), target, reason="INC-7", move=ledger.NO_MOVE)
+    act.read(version="0" * 32, request_id="1b6f0c0a-9d3e-4f0f-8f3c-2b1a09876543", region="westeurope")
+
+    assert shown(client_of(auditor), "left=on") == ["soon"]
 
 
 def test_whoever_left_is_known_by_the_object_id_too_and_a_comparison_showed_them_nothing(
