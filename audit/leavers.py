@@ -7,6 +7,7 @@ Nor does a roll-back through kvadmin: the newest version then has the value that
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,10 @@ from kvadmin.actions import SECRET_BACKUP, SECRET_SET, UNSEEN
 Phase = LedgerEntry.Phase
 Key = tuple[str, str, str]  # vault, secret, version
 ROLLED_BACK = "rolled back since, so that the current version has this value again"
+
+# Acts that showed the value to nobody. A backup is encrypted, and yet it is in their hands.
+SHOWN_NOTHING = UNSEEN - {SECRET_BACKUP.word}
+TAKEN = Q(phase=Phase.REVEALED) | Q(phase=Phase.READ, action=SECRET_BACKUP.word)  # what the ledger says they got
 
 MOST = 5000  # lines of one list
 STATES = ("rotate", "unknown", "gone", "rotated")  # of a line; the list is sorted in this order
@@ -78,8 +83,8 @@ def lines(reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[Ledge
         on_record[vault, secret, version.lower()] = on_record.get((vault, secret, version.lower()), 0) + n
     for key, n in on_record.items():
         found[key].through = max(found[key].through, n)  # Azure's log shows the same reads, sooner or later
-    facts = inventory.secrets({(line.vault, line.secret) for line in found.values()})
-    back = rolled_back(entries)
+    secrets = {(line.vault, line.secret) for line in found.values()}
+    facts, back = inventory.secrets(secrets), rolled_back(entries, secrets)
     for key, line in found.items():
         _judge(line, facts.get((line.vault, line.secret)), back.get(key))
     ordered = Lines(sorted(found.values(), key=_order))
@@ -90,13 +95,10 @@ def lines(reader: Reader, events: QuerySet[AccessEvent], entries: QuerySet[Ledge
 def _from_log(
     reader: Reader, events: QuerySet[AccessEvent]
 ) -> list[tuple[str, str, str, str, str, int, datetime, datetime]]:
-    """Reads, but for those of which they saw nothing: withheld from them, or made for an act that shows no value.
-
-    A backup counts. It is encrypted, and yet it is in their hands.
-    """
+    """Reads, but for those of which they saw nothing: withheld from them, or made for an act that shows no value."""
     withheld = LedgerEntry.objects.filter(reader.entries, phase=Phase.WITHHELD).values("act")
     reads = events.filter(reader.events, is_read=True).exclude(name="").exclude(ledger_act__in=withheld)
-    reads = reads.exclude(action__in=UNSEEN - {SECRET_BACKUP.word})
+    reads = reads.exclude(action__in=SHOWN_NOTHING)
     columns = ("vault", "name", "version", "person_id", "action")
     counted = reads.order_by().values(*columns).annotate(n=Count("id"), first=Min("at"), last=Max("at"))
     return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[: MOST + 1])
@@ -105,8 +107,7 @@ def _from_log(
 def _from_ledger(
     reader: Reader, entries: QuerySet[LedgerEntry]
 ) -> list[tuple[str, str, str, str, int, datetime, datetime]]:
-    taken = Q(phase=Phase.REVEALED) | Q(phase=Phase.READ, action=SECRET_BACKUP.word)
-    shown = entries.filter(reader.entries, taken)
+    shown = entries.filter(reader.entries, TAKEN)
     columns = ("vault", "secret", "version", "action")
     counted = shown.order_by().values(*columns).annotate(n=Count("seq"), first=Min("at"), last=Max("at"))
     return list(counted.order_by("-last").values_list(*columns, "n", "first", "last")[: MOST + 1])
@@ -118,9 +119,13 @@ def _line(found: dict[Key, Line], vault: str, secret: str, version: str, first: 
     return line
 
 
-def rolled_back(entries: QuerySet[LedgerEntry]) -> dict[Key, datetime]:
-    """When a version was last written anew as the newest one; under no version, when any of the secret's was."""
-    read = entries.filter(phase=Phase.READ, action=SECRET_SET.word).order_by("at")
+def rolled_back(entries: QuerySet[LedgerEntry], secrets: Collection[tuple[str, str]]) -> dict[Key, datetime]:
+    """When a version of these was last written anew as the newest one; under no version, when any of the secret's was.
+
+    By vault and name, as the ledger's index has them: the whole ledger would be read without.
+    """
+    vaults, names = {vault for vault, _ in secrets}, {name for _, name in secrets}
+    read = entries.filter(vault__in=vaults, secret__in=names, phase=Phase.READ, action=SECRET_SET.word).order_by("at")
     found: dict[Key, datetime] = {}
     for vault, secret, version, at in read.values_list("vault", "secret", "version", "at"):
         found[vault, secret, version.lower()] = found[vault, secret, ""] = at

@@ -42,7 +42,12 @@ def people_of(roles: list[RoleAssignment]) -> list[Person]:
 
 
 def same_person(one: Person, other: Person) -> bool:
-    return one.pk == other.pk or bool(one.email and one.email.lower() == other.email.lower())
+    return one.pk == other.pk or _human_being(one) == _human_being(other)
+
+
+def _human_being(account: Person) -> int | str:
+    """What all accounts of one person share: the address, if there is one."""
+    return account.email.lower() or account.pk
 
 
 def enough(policy: RevealPolicy, voters: Iterable[Person]) -> bool:
@@ -57,10 +62,10 @@ def _suffice(needed: int, groups: Iterable[Group], voters: Iterable[Person]) -> 
 
 
 def _human_beings(voters: Iterable[Person]) -> dict[int | str, set[int]]:
-    """The groups of each: accounts with the same address are one, by the rule of `same_person`, and speak once."""
+    """The groups of each, who speaks once with however many accounts."""
     members: dict[int | str, set[int]] = {}
     for voter in voters:
-        members.setdefault(voter.email.lower() or voter.pk, set()).update(group.pk for group in voter.groups.all())
+        members.setdefault(_human_being(voter), set()).update(group.pk for group in voter.groups.all())
     return members
 
 

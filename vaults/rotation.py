@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from audit import leavers
 from audit.models import AccessEvent, LedgerEntry
-from kvadmin.actions import SECRET_BACKUP, UNSEEN
 from vaults import search
 from vaults.models import Person, Secret
 
@@ -33,7 +32,6 @@ AGES = {"90": "Over 90 days", "180": "Over 180 days", "365": "Over a year", "730
 NO_OWNER = "none"
 PER_DAY = 3  # secrets that a day of the calendar names
 MOST_LEFT = 5000
-SHOWN_NOTHING = UNSEEN - {SECRET_BACKUP.word}  # a backup is encrypted, and yet in their hands
 
 
 def due(word: str, now: datetime | None = None) -> Q:
@@ -159,18 +157,16 @@ def read_by_leavers(
     )
     read: dict[tuple[str, str], datetime] = {}
     by_hand = Q(who__in=names, person_id="") | Q(object_id__in=object_ids, person_id="")
-    logged = (
-        events.filter(by_hand | Q(person_id__in=ids), is_read=True).exclude(name="").exclude(action__in=SHOWN_NOTHING)
-    )
-    taken = Q(phase=LedgerEntry.Phase.REVEALED) | Q(phase=LedgerEntry.Phase.READ, action=SECRET_BACKUP.word)
-    shown = entries.filter(taken, person_id__in=ids)
+    logged = events.filter(by_hand | Q(person_id__in=ids), is_read=True).exclude(name="")
+    logged = logged.exclude(action__in=leavers.SHOWN_NOTHING)
+    shown = entries.filter(leavers.TAKEN, person_id__in=ids)
     for rows, name in ((logged, "name"), (shown, "secret")):
         last = rows.order_by().values_list("vault", name).annotate(at=Max("at"))[:MOST_LEFT]
         for vault, key, at in last:
             read[vault, key] = max(at, read.get((vault, key), at))
     keys = {key for _, key in read}
     known = found.filter(key__in=keys).values_list("pk", "vault__name", "key", "created_on")
-    back = leavers.rolled_back(entries)
+    back = leavers.rolled_back(entries, read)
 
     def is_old(vault: str, key: str, created_on: datetime | None) -> bool:
         seen = read[vault, key]
